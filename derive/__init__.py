@@ -1,0 +1,38 @@
+"""derive: write the forward equation; get the derivation, the NumPy code and the check.
+
+    import derive
+
+    d = derive.differentiate("L = sum[n]((y[n] - sum[i](X[n,i]*w[i]))**2)", wrt="w")
+    print(*d.equations, sep="\\n")     # forward and cotangent equations
+    f = d.compile()                    # a NumPy module
+    loss, gradients = f.value_and_grad(X=X, y=y, w=w)
+
+`derive.pipeline` shows the way through.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Loaded on first use: importing the package must not cost the second that SymPy takes.
+_HOME = {
+    "DeriveError": "derive.notation",
+    "Derivation": "derive.derived",
+    "differentiate": "derive.pipeline",
+    "hessian": "derive.pipeline",
+    "hvp": "derive.pipeline",
+    "vjp": "derive.pipeline",
+}
+
+__all__ = ["Derivation", "DeriveError", "differentiate", "hessian", "hvp", "vjp"]  # noqa: F822
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'derive' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,236 @@
+"""Equations in index notation: the mathematics on the page, and nothing else.
+
+    equation  ::=  tensor[index, ...] = body
+    body      ::=  a SymPy expression over accesses, indices, sizes and reductions
+    access    ::=  tensor[integer expression, ...]
+    reduction ::=  op[index, ...](term)
+
+`Index`, `Access` and `Reduce` are SymPy expressions, so that scalar calculus and algebra are SymPy's.
+`str()` of an equation or a program is text of the formula language and reads back as the same
+equation. Everything here is frozen. Meaning is given by `interpreter.evaluate`, well-formedness by
+`checker.check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from sympy import Expr, S, Symbol
+from sympy.core.symbol import Str
+
+from derive.functions import and_
+from derive.text_printer import equation_text
+
+REDUCTIONS = ("sum", "mean", "prod", "max", "min", "logsumexp", "argmax", "argmin")
+ELLIPSIS = "..."
+
+
+class DeriveError(ValueError):
+    """The base of every error that the user's input can cause."""
+
+
+def size(name: str) -> Symbol:
+    """The symbol of a size, a positive integer."""
+    return Symbol(name, integer=True, positive=True)
+
+
+class Index(Symbol):
+    """An index with its range `0 .. size-1`; the size is a symbol or a positive integer.
+
+    The index named `...` stands for all leading axes together, as one merged axis.
+    """
+
+    __slots__ = ("size",)
+
+    def __new__(cls, name: str, size_: Expr | None = None) -> Index:
+        self = Symbol.__xnew__(cls, name, integer=True, nonnegative=True)
+        self.size = size(name.upper()) if size_ is None else S(size_)
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.size)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return ((self.name, self.size), {})
+
+    def resized(self, size_: Expr) -> Index:
+        return Index(self.name, size_)
+
+    def renamed(self, name: str) -> Index:
+        return Index(name, self.size)
+
+
+class Access(Expr):
+    """`tensor[a, b, ...]`: one element of a tensor, each index an integer expression.
+
+    An index may itself be an access to an integer tensor (a lookup). A scalar has no indices.
+    """
+
+    is_commutative = True
+    is_real = True
+    is_extended_real = True
+    is_finite = True
+
+    def __new__(cls, tensor: str | Str, *indices: Any) -> Access:
+        name = tensor if isinstance(tensor, Str) else Str(tensor)
+        return Expr.__new__(cls, name, *map(S, indices))
+
+    @property
+    def tensor(self) -> str:
+        return str(self.args[0].name)
+
+    @property
+    def indices(self) -> tuple[Expr, ...]:
+        return self.args[1:]
+
+    def _eval_derivative(self, symbol: Symbol) -> Expr:
+        # The calculus replaces the occurrence in question by a plain symbol first.
+        return S.Zero
+
+
+class Reduce(Expr):
+    """`op[bound](term)` over the points of the bound ranges where `guard` holds.
+
+    A term is also left out where one of its accesses falls outside its tensor. Bound indices have
+    names of their own within an equation (`parse` sees to it), so substitution captures nothing.
+    """
+
+    is_commutative = True
+    is_real = True
+    is_extended_real = True
+
+    def __new__(cls, op: str | Str, term: Any, bound: Any, guard: Any = 1) -> Reduce:
+        name = op if isinstance(op, Str) else Str(op)
+        return Expr.__new__(cls, name, S(term), sympy.Tuple(*bound), S(guard))
+
+    @property
+    def op(self) -> str:
+        return str(self.args[0].name)
+
+    @property
+    def term(self) -> Expr:
+        return self.args[1]
+
+    @property
+    def bound(self) -> tuple[Index, ...]:
+        return tuple(self.args[2])
+
+    @property
+    def guard(self) -> Expr:
+        return self.args[3]
+
+    def _eval_derivative(self, symbol: Symbol) -> Expr:
+        raise NotImplementedError("flatten the equation before differentiating it")
+
+
+class Partial(Expr):
+    """`∂ body / ∂ operand`, not yet carried out; `operand` is one access within `body`.
+
+    Stands in the recorded steps between the chain rule and the local derivative only. `occurrence`
+    counts the equal accesses from the left of `body`'s preorder; -1 means all of them.
+    """
+
+    is_commutative = True
+    is_real = True
+
+    def __new__(cls, body: Any, operand: Access) -> Partial:
+        return Expr.__new__(cls, S(body), operand)
+
+    @property
+    def body(self) -> Expr:
+        return self.args[0]
+
+    @property
+    def operand(self) -> Access:
+        return self.args[1]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input: its name, one index for each axis (all distinct), and its kind."""
+
+    name: str
+    axes: tuple[Index, ...]
+    kind: str = "real"  # or "integer"
+
+    def __str__(self) -> str:
+        return f"{self.name}[{','.join(i.name for i in self.axes)}]" if self.axes else self.name
+
+
+@dataclass(frozen=True)
+class Equation:
+    """`target[indices] = body`, each index running over its whole range.
+
+    In *normal form* (what `flatten` gives) the body is a scalar expression, or one `Reduce` of one:
+    `reduction` is then the op or None, `bound`, `term` and `guard` its parts.
+    """
+
+    target: str
+    indices: tuple[Index, ...]
+    body: Expr
+    origin: str = ""  # the equation of the derivation that this one computes a part of
+
+    @property
+    def access(self) -> Access:
+        return Access(self.target, *self.indices)
+
+    @property
+    def reduction(self) -> str | None:
+        return self.body.op if isinstance(self.body, Reduce) else None
+
+    @property
+    def bound(self) -> tuple[Index, ...]:
+        return self.body.bound if isinstance(self.body, Reduce) else ()
+
+    @property
+    def term(self) -> Expr:
+        return self.body.term if isinstance(self.body, Reduce) else self.body
+
+    @property
+    def guard(self) -> Expr:
+        return self.body.guard if isinstance(self.body, Reduce) else S.One
+
+    def __str__(self) -> str:
+        return equation_text(self.access, self.body)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Equations in order of evaluation, the inputs they read, and the sizes that no input fixes.
+
+    `sizes` gives for a size symbol its value: a number, or an expression of sizes of inputs.
+    The last equation is the result, unless `results` names others.
+    """
+
+    equations: tuple[Equation, ...]
+    inputs: tuple[Tensor, ...]
+    sizes: tuple[tuple[Symbol, Expr], ...] = ()
+    results: tuple[str, ...] = ()
+
+    @property
+    def result(self) -> str:
+        return self.equations[-1].target
+
+    def equation(self, target: str) -> Equation:
+        return next(e for e in self.equations if e.target == target)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.equations))
+
+
+def accesses(expression: Expr) -> Iterator[Access]:
+    """Every access in an expression, lookups within indices included, in preorder."""
+    return (e for e in sympy.preorder_traversal(expression) if isinstance(e, Access))
+
+
+def indices(expression: Expr) -> frozenset[Index]:
+    """Every index that stands in an expression, bound ones included."""
+    return frozenset(expression.atoms(Index))
+
+
+def conjunction(*conditions: Expr) -> Expr:
+    """The conjunction of 0/1-valued conditions; 1 when there is none."""
+    return and_(*conditions)
