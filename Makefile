@@ -9,7 +9,7 @@ PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.complete
 PDFS  := $(patsubst generated/%.tex,build/%.pdf,$(wildcard generated/*.tex))
 
-.PHONY: help setup generate test lint format check pdf bench clean
+.PHONY: help setup generate test sweep lint format check pdf bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ generate: $(STAMP) ## derive every network of specs/ into generated/
 
 test: $(STAMP) ## run the tests (a part: make test ARGS="-k softmax")
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 $(ARGS)
+
+sweep: $(STAMP) ## run the random tests with thousands of formulas (half an hour)
+	@OMP_NUM_THREADS=1 DERIVE_RANDOM_FORMULAS=2000 $(PY) -m pytest -q -n 2 -k random $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	@$(PY) -m ruff check --quiet

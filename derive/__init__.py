@@ -25,7 +25,7 @@ _HOME = {
     "vjp": "derive.pipeline",
 }
 
-__all__ = ["Derivation", "DeriveError", "differentiate", "hessian", "hvp", "vjp"]  # noqa: F822
+__all__ = ["Derivation", "DeriveError", "differentiate", "hessian", "hvp", "vjp"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,11 +7,15 @@ condition takes at the kink.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import sympy
 from sympy import Expr, Function, Integer, S
 from sympy.codegen.cfunctions import expm1, log1p
+
+# A formula may be nested 100 deep, and SymPy takes dozens of frames to differentiate one level.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
 
 
 class Real(Function):
@@ -228,7 +232,7 @@ class rounded(Real):
 
 
 class nearest(Real):
-    """The integer nearest to `a`; only of values whose result is exact. In computed programs only."""
+    """The integer nearest to `a`, where that is exact. In computed programs only."""
 
     nargs = 1
     is_integer = True
@@ -279,10 +283,12 @@ def named(
 def differentiate_scalar(expression: Expr, symbol: sympy.Symbol) -> Expr:
     """`d expression / d symbol` by SymPy; jumps of sign and the like count as 0, as at a kink."""
     derivative = expression.diff(symbol)
+    if any(not power.exp.is_number for power in expression.atoms(sympy.Pow)):
+        derivative = sympy.powsimp(derivative)  # y*x**y/x -> y*x**(y - 1): right where x is 0
     return derivative.replace(sympy.DiracDelta, lambda *_: S.Zero)
 
 
-# What a formula may call, by the name it has there; `sqrt` and `relu`-like names are no SymPy classes.
+# What a formula may call, by the name it has there.
 FUNCTIONS: dict[str, Any] = {
     "exp": sympy.exp,
     "log": sympy.log,

@@ -5,7 +5,7 @@
     access    ::=  tensor[integer expression, ...]
     reduction ::=  op[index, ...](term)
 
-`Index`, `Access` and `Reduce` are SymPy expressions, so that scalar calculus and algebra are SymPy's.
+`Index`, `Access` and `Reduce` are SymPy expressions: scalar calculus and algebra are SymPy's.
 `str()` of an equation or a program is text of the formula language and reads back as the same
 equation. Everything here is frozen. Meaning is given by `interpreter.evaluate`, well-formedness by
 `checker.check`.
@@ -35,6 +35,16 @@ class DeriveError(ValueError):
 def size(name: str) -> Symbol:
     """The symbol of a size, a positive integer."""
     return Symbol(name, integer=True, positive=True)
+
+
+def zero(size_: Symbol) -> Symbol:
+    """`0*size`, kept beside an index that does not run over its whole axis: `W[i, 0*J+j]`."""
+    return Symbol(f"{size_.name}_zero", zero=True)
+
+
+def size_of_zero(symbol: Symbol) -> Symbol:
+    """The size of which `zero` made a symbol."""
+    return size(symbol.name.removesuffix("_zero"))
 
 
 class Index(Symbol):
@@ -212,7 +222,7 @@ class Program:
 
     @property
     def result(self) -> str:
-        return self.equations[-1].target
+        return self.results[0] if self.results else self.equations[-1].target
 
     def equation(self, target: str) -> Equation:
         return next(e for e in self.equations if e.target == target)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import sympy
-from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.precedence import PRECEDENCE, precedence
 from sympy.printing.str import StrPrinter
 
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<="}
@@ -22,25 +23,91 @@ def decimal_text(number: sympy.Rational) -> str | None:
     if rest != 1 or q == 1:
         return None
     text = str(Decimal(p) / Decimal(q))
-    return text if len(text) <= 12 and sympy.Rational(text) == number else None
+    return text if len(text) <= 20 and sympy.Rational(text) == number else None
+
+
+def shared_coefficient(e: sympy.Add) -> tuple[sympy.Rational, sympy.Add] | None:
+    """2*a - 2*b as 2 and a - b, None where the terms share no factor; SymPy multiplies it out."""
+    coefficients = {abs(term.as_coeff_Mul()[0]) for term in e.args}
+    shared = coefficients.pop()
+    if coefficients or shared == 1 or not shared.is_Rational or e.is_integer:
+        return None
+    return shared, sympy.Add(*(term / shared for term in e.args))
 
 
 class TextPrinter(StrPrinter):
-    """SymPy's own printer, with the nodes and functions of the formula language."""
+    """SymPy's own printer, with the nodes and functions of the formula language.
+
+    Factors stand in the order of the target's indices, as in
+    `x_bar[n,i] = sum[j](z_bar[n,j]*W[i,j])`, and a positive term before a negative one.
+    """
+
+    indices: tuple[Any, ...] = ()  # of the target
+    scope: tuple[Any, ...] = ()  # these, and those of the reductions around
+
+    def _print_Mul(self, e: Any) -> str:
+        coefficient, rest = e.as_coeff_Mul()
+        sign, coefficient = ("-", -coefficient) if coefficient < 0 else ("", coefficient)
+        over: list[str] = [] if coefficient.p == 1 else [str(coefficient.p)]
+        under: list[str] = [] if coefficient.q == 1 else [str(coefficient.q)]
+        if coefficient.q >= 10 and decimal_text(coefficient):
+            over, under = [self._print(coefficient)], []
+        for _, factor, inverse, printed in sorted(self._factors(rest), key=lambda f: f[0]):
+            wrapped = f"({printed})" if precedence(factor) <= PRECEDENCE["Mul"] else printed
+            (under if inverse else over).append(wrapped)
+        a = "*".join(over) or "1"
+        b = f"/({'*'.join(under)})" if len(under) > 1 else f"/{under[0]}" if under else ""
+        return sign + a + b
+
+    def _factors(self, product: Any) -> Iterator[tuple[tuple[bool, int, str], Any, bool, str]]:
+        """Each factor with its place in the order; of 1/b, `b`. Each is printed once."""
+        for factor in sympy.Mul.make_args(product):
+            exponent = factor.as_base_exp()[1]
+            inverse = bool(factor.is_Pow and exponent.is_Rational and exponent < 0)
+            shown = 1 / factor if inverse else factor
+            positions = [k for k, i in enumerate(self.indices) if factor.has(i)]
+            printed = self._print(shown)
+            plain = not factor.is_number and len(factor.args) > 0
+            yield (plain, min(positions, default=-1), printed), shown, inverse, printed
+
+    def _print_Add(self, e: Any, order: Any = None) -> str:
+        if shared := shared_coefficient(e):
+            return self._print(sympy.Mul(*shared, evaluate=False))
+        # Only a reduction has a bracket and then a parenthesis: sum[i](...).
+        terms = sorted(map(self._print, e.args), key=lambda t: (t.startswith("-"), "](" not in t))
+        first, *rest = terms
+        return first + "".join(f" - {t[1:]}" if t.startswith("-") else f" + {t}" for t in rest)
 
     def _print_Index(self, e: Any) -> str:
         return e.name
 
     def _print_Access(self, e: Any) -> str:
-        inside = ",".join(self._print(i).replace(" ", "") for i in e.indices)
+        inside = ",".join(map(self._index, e.indices))
         return f"{e.tensor}[{inside}]" if e.indices else e.tensor
 
+    def _index(self, e: Any) -> str:
+        printed = self._print(e).replace(" ", "")
+        return printed[1:-1] if type(e).__name__ in ("floordiv", "mod") else printed
+
     def _print_Reduce(self, e: Any) -> str:
-        bound = ",".join(i.name for i in e.bound)
-        term = self._print(e.term)
-        if e.guard != 1:
-            term = f"where({self._print(e.guard)}, {term}, 0)"
-        return f"{e.op}[{bound}]({term})"
+        outer, term = self.scope, e.term
+        bound = [self._shadow(i, term) for i in e.bound]
+        self.scope = (*outer, *bound)
+        inner = self._print(term.xreplace(dict(zip(e.bound, bound, strict=True))))
+        # Of the others no term can be left out in words: an access outside its tensor has to do it.
+        if e.guard != 1 and e.op in ("sum", "mean", "prod"):
+            inner = f"where({self._condition(e.guard)}, {inner}, {int(e.op == 'prod')})"
+        self.scope = outer
+        return f"{e.op}[{','.join(i.name for i in bound)}]({inner})"
+
+    def _shadow(self, index: Any, term: Any) -> Any:
+        """An inner index that the parser renamed, under the name that it had: i__1 -> i."""
+        base, inner, _ = index.name.rpartition("__")
+        if not inner:
+            return index
+        written = index.renamed("..." if index.size.name == "..." else base)
+        known = written in self.scope or str(index.size) in ("...", base.upper())
+        return written if known and not term.has(written) else index
 
     def _print_Partial(self, e: Any) -> str:
         return f"d({self._print(e.body)})/d({self._print(e.operand)})"
@@ -49,8 +116,40 @@ class TextPrinter(StrPrinter):
         return decimal_text(e) or f"{e.p}/{e.q}"
 
     def _print_Symbol(self, e: Any) -> str:
-        # The merged leading axes have no size of one letter: count them.
-        return "sum[...](1)" if e.name == "..." else e.name
+        if e.name.endswith("_zero"):
+            return f"0*{self._print_Symbol(sympy.Symbol(e.name.removesuffix('_zero')))}"
+        # A size that no capitals spell: that of the merged leading axes, or of a hidden name.
+        if e.name == "..." or e.name.endswith("_size"):
+            return f"sum[{e.name.removesuffix('_size')}](1)"
+        return e.name
+
+    def _print_Exp1(self, e: Any) -> str:
+        return "exp(1)"
+
+    def _print_Function(self, e: Any) -> str:
+        """Parameters of a library function are named; left out where they have their default."""
+        if not hasattr(e, "defaults"):
+            return super()._print_Function(e)
+        required = len(e.parameters) - len(e.defaults)
+        shown = [self._print(a) for a in e.args[:required]]
+        for p, a, default in zip(
+            e.parameters[required:], e.args[required:], e.defaults, strict=True
+        ):
+            if a != default:
+                shown.append(f"{p.name}={self._print(a)}")
+        return f"{type(e).__name__}({', '.join(shown)})"
+
+    def _print_Max(self, e: Any) -> str:
+        return self._nested("maximum", e.args)
+
+    def _print_Min(self, e: Any) -> str:
+        return self._nested("minimum", e.args)
+
+    def _nested(self, function: str, args: tuple[Any, ...]) -> str:
+        *rest, last = sorted(map(self._print, args))
+        for a in reversed(rest):
+            last = f"{function}({a}, {last})"
+        return last
 
     def _print_Abs(self, e: Any) -> str:
         return f"abs({self._print(e.args[0])})"
@@ -61,14 +160,30 @@ class TextPrinter(StrPrinter):
 
     _print_eq = _print_ne = _print_lt = _print_le = _comparison
 
-    def _print_and_(self, e: Any) -> str:
-        return "(" + " and ".join(map(self._print, e.args)) + ")"
+    def _condition(self, e: Any) -> str:
+        """What stands in `where` before the first comma; `and or not` stand nowhere else."""
+        kind = type(e).__name__
+        if kind in ("and_", "or_"):
+            return f" {kind[:-1]} ".join(
+                f"({self._condition(a)})"
+                if type(a).__name__ in ("and_", "or_", "not_")
+                else self._condition(a)
+                for a in e.args
+            )
+        if kind == "not_":
+            inner = self._condition(e.args[0])
+            return f"not ({inner})"
+        printed = self._print(e)
+        return printed[1:-1] if kind in _COMPARISONS else printed
 
-    def _print_or_(self, e: Any) -> str:
-        return "(" + " or ".join(map(self._print, e.args)) + ")"
+    def _print_where(self, e: Any) -> str:
+        condition, a, b = e.args
+        return f"where({self._condition(condition)}, {self._print(a)}, {self._print(b)})"
 
-    def _print_not_(self, e: Any) -> str:
-        return f"(not {self._print(e.args[0])})"
+    def _truth(self, e: Any) -> str:
+        return f"where({self._condition(e)}, 1, 0)"
+
+    _print_and_ = _print_or_ = _print_not_ = _truth
 
     def _binary(self, e: Any, operator: str) -> str:
         tight = PRECEDENCE["Mul"]
@@ -82,14 +197,13 @@ class TextPrinter(StrPrinter):
         return self._binary(e, "%")
 
 
-_PRINTER = TextPrinter()
-
-
 def text(expression: Any) -> str:
     """One expression as text of the formula language."""
-    return _PRINTER.doprint(expression)
+    return TextPrinter().doprint(expression)
 
 
 def equation_text(target: Any, body: Any) -> str:
     """`target = body` as one line of the formula language."""
-    return f"{text(target)} = {text(body)}"
+    printer = TextPrinter()
+    printer.indices = printer.scope = target.indices
+    return f"{printer.doprint(target)} = {printer.doprint(body)}"

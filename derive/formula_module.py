@@ -1,0 +1,390 @@
+"""The module of a single formula: `templates/formula.py.jinja`, filled in.
+
+    gradient    value(**arrays), value_and_grad(**arrays)
+    vjp         value(**arrays), vjp(cotangent, /, **arrays)
+    hessian     hessian(**arrays)
+    hvp         hvp(direction, /, **arrays)
+
+Each function reads its arrays, binds the sizes, and runs straight through its statements. The
+module needs NumPy alone; it serves every size, and every rank where the formula has `...`.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sympy import Expr, Mul, Pow, Symbol
+
+from derive.functions import maximum
+from derive.lowering import RESERVED, lower
+from derive.normal_form import fresh as unused
+from derive.normal_form import needed
+from derive.notation import ELLIPSIS, Equation, Index, Program, Reduce, Tensor
+from derive.numpy_printer import lines, prefixed, wrapped
+from derive.render import render
+from derive.scheduling import Schedule, fresh
+from derive.statements import Lowered, size_text
+
+Names = Mapping[str, str]
+
+_COLUMNS = 99
+_IDS = '''def _check_ids(ids, size, access):
+    """Raises ValueError unless 0 <= ids < size."""
+    low, high = np.min(ids, initial=0), np.max(ids, initial=0)
+    if low < 0 or high >= max(size, 1):
+        raise ValueError(f"{access}: ids must lie in 0..{size - 1}, not {low}..{high}")'''
+_RANGE = '''def _check_range(low, high, size, access):
+    """Raises ValueError unless all of low..high is in 0..size-1."""
+    if low < 0 or high >= size:
+        raise ValueError(f"{access}: reads {low}..{high} of an axis of size {size}")'''
+_SIZE = '''def _check_size(size, name):
+    """Raises ValueError unless there is at least one position."""
+    if size < 1:
+        raise ValueError(f"{name} would be {size}: an array is too small")'''
+_TERMS = '''def _check_terms(some, target):
+    """Raises ValueError where a maximum or minimum has no term left."""
+    if not np.all(some):
+        raise ValueError(f"{target}: no term is left to reduce")'''
+_GIVEN = '''def _given(name, array, shape, dtype):
+    """An array of the given shape and type, from what the caller gave."""
+    array = np.asarray(array)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, given {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: real numbers are needed, not {array.dtype}")
+    return array.astype(dtype, copy=False)'''
+_HELPERS = {
+    "_check_ids": _IDS,
+    "_check_range": _RANGE,
+    "_check_size": _SIZE,
+    "_check_terms": _TERMS,
+    "_given": _GIVEN,
+}
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the module, `lines` its body."""
+
+    name: str
+    arguments: str
+    summary: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Module:
+    """What the template reads: finished text, field by field."""
+
+    title: str
+    equations: tuple[str, ...]
+    notes: tuple[str, ...]
+    imports: tuple[str, ...]
+    inputs: tuple[str, ...]
+    integers: str
+    functions: tuple[Function, ...]
+    helpers: tuple[str, ...]
+
+
+def source(
+    kind: str,
+    computed: Program,
+    result: str,
+    cotangents: Mapping[str, str],
+    direction: str,
+    equations: Iterable[Equation],
+    numbers: Mapping[str, int],
+) -> str:
+    """The text of the module.
+
+    `computed` is the stable program of everything, `result` the formula's own result, `cotangents`
+    gives for each operand the target of its derivative, `direction` the input given by position.
+    `equations` and their `numbers` are those of the page.
+    """
+    functions = _Functions(computed, direction, numbers)
+    match kind:
+        case "gradient":
+            made = [
+                functions.value(result, scalar=True),
+                functions.value_and_grad(result, cotangents),
+            ]
+        case "vjp":
+            made = [functions.value(result, scalar=False), functions.vjp(result, cotangents)]
+        case _:
+            ((operand, target),) = cotangents.items()
+            made = [functions.second(kind, operand, target)]
+    inputs = [t for t in computed.inputs if t.name != direction]
+    integers = [f'"{t.name}"' for t in inputs if t.kind == "integer"]
+    body = "\n".join(line for f in made for line in f.lines)
+    helpers = tuple(code for name, code in _HELPERS.items() if f"{name}(" in body)
+    module = Module(
+        title=_TITLES[kind].format(result=result, operands=", ".join(cotangents)),
+        equations=tuple(_numbered(equations, numbers)),
+        notes=tuple(_notes(cotangents, functions.costs)),
+        imports=("import math", "", "import numpy as np"),
+        inputs=tuple(_axes(t, dict(computed.sizes)) for t in inputs),
+        integers=f"{{{', '.join(integers)}}}" if integers else "set()",
+        functions=tuple(made),
+        helpers=helpers,
+    )
+    return re.sub(r"\n{4,}", "\n\n\n", render("formula.py.jinja", module=module)).rstrip() + "\n"
+
+
+_TITLES = {
+    "gradient": "{result} and its gradient by {operands}.",
+    "vjp": "{result} and its vector-Jacobian product by {operands}.",
+    "hessian": "The Hessian of {result} by {operands}.",
+    "hvp": "The Hessian of {result} by {operands}, times a direction.",
+}
+
+
+class _Functions:
+    """The functions of one module; each is lowered for itself."""
+
+    def __init__(self, program: Program, direction: str, numbers: Mapping[str, int]) -> None:
+        self.program = _with_empty_means(program)
+        self.direction = direction
+        self.numbers = numbers
+        self.tensors = {t.name: t for t in program.inputs}
+        self.costs: dict[str, str] = {}
+
+    def value(self, result: str, scalar: bool) -> Function:
+        def last(names: Names) -> Iterable[str]:
+            given = f"float({names[result]})" if scalar else self.restored(result, result, names)
+            return (f"return {given}",)
+
+        return Function("value", "**arrays", result, self.body((result,), "value", last))
+
+    def value_and_grad(self, result: str, cotangents: Names) -> Function:
+        def last(names: Names) -> Iterable[str]:
+            pairs = self.pairs(cotangents, names)
+            line = f"return (float({names[result]}), {{{', '.join(pairs)}}})"
+            if len(line) <= _COLUMNS - 4:
+                return (line,)
+            given = f"return float({names[result]}), grads"
+            return ("grads = {", *(f"    {p}," for p in pairs), "}", given)
+
+        summary = f"({result}, {{{', '.join(f'{o}: {c}' for o, c in cotangents.items())}}})"
+        body = self.body((result, *cotangents.values()), "value_and_grad", last)
+        return Function("value_and_grad", "**arrays", summary, body)
+
+    def vjp(self, result: str, cotangents: Names) -> Function:
+        def last(names: Names) -> Iterable[str]:
+            return ("return {", *(f"    {p}," for p in self.pairs(cotangents, names)), "}")
+
+        given = ", ".join(f"{o}: {c}" for o, c in cotangents.items())
+        summary = f"{{{given}}}, given the cotangent of {result}."
+        body = self.body(tuple(cotangents.values()), "vjp", last, self.shape(result))
+        return Function("vjp", "cotangent, /, **arrays", summary, body)
+
+    def second(self, kind: str, operand: str, target: str) -> Function:
+        times = 2 if kind == "hessian" else 1
+
+        def last(names: Names) -> Iterable[str]:
+            return (f"return {self.restored(operand, target, names, times)}",)
+
+        body = self.body((target,), kind, last, self.shape(operand))
+        if kind == "hvp":
+            summary = f"{target}: the Hessian times the direction."
+            return Function("hvp", "direction, /, **arrays", summary, body)
+        summary = f"{target}, its axes those of {operand} twice."
+        return Function("hessian", "**arrays", summary, body)
+
+    def pairs(self, cotangents: Names, names: Names) -> list[str]:
+        return [f'"{o}": {self.restored(o, c, names)}' for o, c in cotangents.items()]
+
+    def body(
+        self,
+        results: tuple[str, ...],
+        name: str,
+        last: Callable[[Names], Iterable[str]],
+        direction_shape: str = "",
+    ) -> tuple[str, ...]:
+        """The lines that compute the results, and the last ones, which return them."""
+        lowered = lower(self.program, results)
+        schedule = fresh(lowered)
+        operations = size_text(schedule.operations.expand())
+        if len(operations) < 50:
+            self.costs[name] = operations
+        computing = [
+            *_checks(needed(self.program, results)),
+            *lines(schedule.statements, prefixed(schedule, ""), self.numbers),
+            *last(schedule.names),
+        ]
+        return (*self.reading(lowered, schedule, name, direction_shape, computing), *computing)
+
+    def reading(
+        self,
+        lowered: Lowered,
+        schedule: Schedule,
+        name: str,
+        direction_shape: str,
+        computing: Iterable[str],
+    ) -> Iterable[str]:
+        """The lines that bind arrays, sizes and the floating-point type."""
+        body = "\n".join((*computing, direction_shape))
+        used = [
+            t
+            for t in lowered.inputs
+            if t.name != self.direction and _stands(schedule.names.get(t.name, ""), body)
+        ]
+        derived = dict(lowered.sizes)
+        sizes = _needed_sizes(body, derived, self.program)
+        where = {size: self.place(size) for size in sizes if size not in derived}
+        directed = self.direction in schedule.names and _stands(
+            schedule.names[self.direction], body
+        )
+        typed = _stands("dtype", body) or directed
+        reals = [t for t in self.tensors.values() if t.kind == "real" and t.name != self.direction]
+        asked = dict.fromkeys([t.name for t in used] + [t for t, _ in where.values()])
+        if typed and not any(self.tensors[t].kind == "real" for t in asked) and reals:
+            asked[reals[0].name] = None
+        taken = {*RESERVED, *schedule.names.values(), *(b.name for b in schedule.buffers)}
+        taken |= set(map(size_text, sizes))
+        local = {t: schedule.names.get(t) or unused(f"{t}_", taken) for t in asked}
+        if not asked:
+            yield "_read(arrays)"
+        else:
+            left = ", ".join(local.values())
+            left = f"({left},)" if len(local) == 1 else left
+            quoted = ", ".join(f'"{t}"' for t in asked)
+            yield from wrapped(f"{left} = _read(arrays, {quoted})", _COLUMNS - 4)
+        if typed:
+            real = next((local[t] for t in asked if self.tensors[t].kind == "real"), "")
+            yield f"dtype = {real}.dtype" if real else "dtype = np.dtype(float)"
+        for size, (tensor, axis) in where.items():
+            yield f"{size_text(size)} = {local[tensor]}.shape[{axis}]"
+        for size, expression in derived.items():
+            if size in sizes:
+                yield f"{size_text(size)} = {expression}"
+                if not expression.isdigit():
+                    yield f'_check_size({size_text(size)}, "{size_text(size)}")'
+        if directed:
+            yield from self.directed(schedule.names[self.direction], name, direction_shape)
+
+    def directed(self, name: str, function: str, shape: str) -> Iterable[str]:
+        """The lines that read what is given by position."""
+        axes = self.tensors[self.direction].axes
+        given = "cotangent" if function == "vjp" else "direction"
+        yield f'{name} = _given("{given}", {given}, {shape}, dtype)'
+        if axes and axes[0].name == ELLIPSIS:
+            rest = "".join(f", {size_text(i.size)}" for i in axes[1:])
+            yield f"{name} = {name}.reshape(-1{rest})"
+
+    def place(self, size: Symbol) -> tuple[str, int]:
+        """An input, and the axis of it, that fixes a size."""
+        for t in self.program.inputs:
+            for axis, i in enumerate(t.axes):
+                if i.size == size and t.name != self.direction:
+                    return t.name, axis
+        raise AssertionError(f"no input fixes the size {size}")
+
+    def axes(self, tensor: str) -> tuple[Index, ...]:
+        if tensor in self.tensors:
+            return self.tensors[tensor].axes
+        return self.program.equation(tensor).indices
+
+    def shape(self, tensor: str, times: int = 1) -> str:
+        """The shape of a tensor as the caller sees it, leading axes apart."""
+        if tensor in self.tensors and times == 1:
+            return f'np.shape(arrays["{tensor}"])'
+        axes = self.axes(tensor)
+        sizes = [size_text(i.size) for i in axes]
+        if axes and axes[0].name == ELLIPSIS:
+            sizes[0] = f"*{self.leading()}"
+        return f"({', '.join(sizes * times)}{',' * (len(sizes) * times == 1)})"
+
+    def leading(self) -> str:
+        """The sizes of the leading axes."""
+        t = next(t for t in self.program.inputs if t.axes and t.axes[0].name == ELLIPSIS)
+        rest = len(t.axes) - 1
+        return f'np.shape(arrays["{t.name}"])' + (f"[:-{rest}]" if rest else "")
+
+    def restored(self, tensor: str, target: str, names: Names, times: int = 1) -> str:
+        """What is computed as `target`, in the shape of `tensor`, or in that shape twice."""
+        name = names[target]
+        if tensor in self.tensors:
+            more = f", times={times}" if times > 1 else ""
+            return f'_like({name}, arrays["{tensor}"]{more})'
+        axes = self.axes(tensor)
+        if not axes:  # a copy, for a number that was passed on as it is
+            return f"np.array({name})" if tensor == target else f"np.array({name}, dtype)"
+        if axes[0].name == ELLIPSIS:
+            return f"np.reshape({name}, {self.shape(tensor, times)})"
+        return name
+
+
+def _stands(name: str, body: str) -> bool:
+    return bool(name) and re.search(rf"(?<![\w.\"]){re.escape(name)}(?!\w)", body) is not None
+
+
+def _with_empty_means(program: Program) -> Program:
+    """The program with the mean over no element as 0: what it divides by is at least 1."""
+    means = [e for e in program.equations if e.reduction == "mean"]
+    derived = dict(program.sizes)
+    sizes = {i.size for e in means for i in e.bound} - set(derived)
+    least = {s: maximum(s, 1) for s in sizes}
+
+    def divided(e: Equation) -> Equation:
+        found = [p for p in e.body.atoms(Pow) if p.base in least and p.exp.is_negative]
+        body = e.body.xreplace({p: Pow(least[p.base], p.exp) for p in found})
+        if e.reduction == "mean":
+            size = Mul(*(least.get(i.size, i.size) for i in e.bound))
+            body = Reduce("sum", body.term / size, body.bound, body.guard)
+        return replace(e, body=body)
+
+    return replace(program, equations=tuple(map(divided, program.equations)))
+
+
+def _checks(program: Program) -> Iterable[str]:
+    """The lines that raise where the range of a maximum, a minimum or its place is empty."""
+    derived = dict(program.sizes)
+    found: dict[str, None] = {}
+    for e in program.equations:
+        if e.reduction in ("max", "min", "argmax", "argmin"):
+            size = Mul(*(i.size for i in e.bound if i.size not in derived))
+            if not size.is_Integer:
+                target = e.origin or e.target
+                found[f'_check_terms({size_text(size)} > 0, "{target}")'] = None
+    return found
+
+
+def _needed_sizes(body: str, derived: Mapping[Symbol, str], program: Program) -> list[Symbol]:
+    """The sizes that the lines name, and those from which these follow."""
+    everything = {s for t in program.inputs for i in t.axes for s in i.size.free_symbols}
+    everything |= set(derived)
+    sizes = [s for s in sorted(everything, key=str) if _stands(size_text(s), body)]
+    for size in reversed(list(derived)):
+        if size in sizes:
+            more = dict(program.sizes)[size].free_symbols
+            sizes += [s for s in sorted(more, key=str) if s not in sizes]
+    return sizes
+
+
+def _axes(tensor: Tensor, sizes: Mapping[Symbol, Expr]) -> str:
+    given = {s: n for s, n in sizes.items() if n.is_Integer and s.name != ELLIPSIS}
+    pairs = []
+    for i in tensor.axes:
+        size = str(given[i.size]) if i.size in given else f'"{size_text(i.size)}"'
+        pairs.append(f'("{i.name}", {size})')
+    return f'"{tensor.name}": ({", ".join(pairs)}{"," * (len(pairs) == 1)}),'
+
+
+def _numbered(equations: Iterable[Equation], numbers: Mapping[str, int]) -> Iterable[str]:
+    for e in equations:
+        number = f"({numbers[e.target]:>2})  " if e.target in numbers else " " * 6
+        yield from textwrap.wrap(
+            f"{number}{e}", _COLUMNS - 4, subsequent_indent=" " * 10, break_long_words=False
+        )
+
+
+def _notes(cotangents: Mapping[str, str], costs: Mapping[str, str]) -> Iterable[str]:
+    if cotangents:
+        operand, target = next(iter(cotangents.items()))
+        yield f"`{target}` is the derivative by `{operand}`. A number such as (1) at the end"
+        yield "of a line is that of the equation which the line computes a part of."
+    for name, operations in costs.items():
+        yield f"`{name}` takes {operations} floating-point operations."

@@ -1,0 +1,181 @@
+"""The way through, from a formula to its derivation and its NumPy module.
+
+text  ->  program              formula.parse         what the user means
+      ->  normal form, named   flatten, recognize    one reduction an equation; sigmoid, logsumexp
+      ->  cotangents           reverse               each step recorded, in textbook form
+      ->  stable program       stabilize             right to the last bits
+      ->  statements, lines    lowering ... render   matmul, views, ufuncs; NumPy and LaTeX
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from sympy import Expr, Mul, S
+
+from derive import network_module
+from derive.definitions import functions
+from derive.derivation import Gradients, reverse, with_numbers
+from derive.derived import Derivation
+from derive.formula import parse
+from derive.functions import eq
+from derive.latex_document import latex
+from derive.network import compose
+from derive.normal_form import flatten, fresh, names
+from derive.notation import ELLIPSIS, Access, DeriveError, Program, Tensor, indices
+from derive.simplify import recognize
+from derive.spec import load
+from derive.stability import stabilize
+from derive.updates import numbered
+
+
+def generate(path: Path) -> dict[str, str]:
+    """A network spec as files, name to text: the training module and its derivation.
+
+    Raises SpecError, with file, line and caret, where the spec is wrong.
+    """
+    spec = load(path)
+    network = compose(spec)
+    program, _ = recognize(flatten(network.program))
+    parameters = tuple(p.tensor for p in network.parameters)
+    gradients = with_numbers(reverse(program, parameters, {program.result: S.One}))
+    computed = stabilize(gradients.program, spec.accuracy)
+    update = numbered(network.optimizer, gradients.numbers)
+    public = {p.tensor: p.name for p in network.parameters}
+    title = spec.title or spec.name
+    return {
+        f"{spec.name}.py": network_module.source(spec, network, gradients, update),
+        f"{spec.name}.tex": latex(gradients, title, public, computed=computed, update=update),
+    }
+
+
+def differentiate(
+    text: str,
+    wrt: str | Iterable[str],
+    sizes: Mapping[str, int] | None = None,
+    accuracy: str = "exact",
+) -> Derivation:
+    """The gradient of a scalar result by the tensors `wrt`; compiled: `value`, `value_and_grad`."""
+    program = forward(text, sizes)
+    operands = _operands(wrt, program)
+    gradients = reverse(program, operands, {program.result: _one(program)})
+    return Derivation("gradient", text, operands, gradients, accuracy)
+
+
+def vjp(
+    text: str,
+    wrt: str | Iterable[str],
+    sizes: Mapping[str, int] | None = None,
+    accuracy: str = "exact",
+) -> Derivation:
+    """The vector-Jacobian product of any result; compiled: `value`, `vjp(cotangent, ...)`."""
+    program = forward(text, sizes)
+    operands = _operands(wrt, program)
+    program, cotangent = _with_input(program, "_bar")
+    gradients = reverse(program, operands, {program.result: cotangent})
+    return Derivation("vjp", text, operands, gradients, accuracy, cotangent.tensor)
+
+
+def hessian(
+    text: str,
+    wrt: str | Iterable[str],
+    sizes: Mapping[str, int] | None = None,
+    accuracy: str = "exact",
+) -> Derivation:
+    """All second derivatives of a scalar result by one tensor; compiled: `hessian(...)`.
+
+    The Jacobian of the gradient: the sweep from the cotangent `g_bar[m,k] = (m == k)`.
+    """
+    first = differentiate(text, wrt, sizes, accuracy)
+    operand = _operand(first)
+    program = first.gradients.program
+    gradient = program.equation(first.gradients.cotangents[operand])
+    taken = {i.name for e in program.equations for i in indices(e.body)}
+    taken |= {i.name for i in gradient.indices}
+    bases = ("leading" if i.name == ELLIPSIS else i.name for i in gradient.indices)
+    rows = tuple(
+        i.renamed(fresh(base, taken)) for i, base in zip(gradient.indices, bases, strict=True)
+    )
+    seed = Mul(*(eq(a, b) for a, b in zip(rows, gradient.indices, strict=True)))
+    second = reverse(program, (operand,), {gradient.target: seed}, rows, "_hessian")
+    both = _after(first.gradients, second)
+    return Derivation("hessian", text, (operand,), both, accuracy, first=first)
+
+
+def hvp(
+    text: str,
+    wrt: str | Iterable[str],
+    sizes: Mapping[str, int] | None = None,
+    accuracy: str = "exact",
+) -> Derivation:
+    """The Hessian times a direction, without the Hessian; compiled: `hvp(direction, ...)`.
+
+    The Hessian is symmetric, so it is the vector-Jacobian product of the gradient.
+    """
+    first = differentiate(text, wrt, sizes, accuracy)
+    operand = _operand(first)
+    gradient = first.gradients.cotangents[operand]
+    program, direction = _with_input(first.gradients.program, "_direction", gradient)
+    second = reverse(program, (operand,), {gradient: direction}, suffix="_hvp")
+    both = _after(first.gradients, second)
+    return Derivation("hvp", text, (operand,), both, accuracy, direction.tensor, first)
+
+
+def forward(text: str, sizes: Mapping[str, int] | None = None) -> Program:
+    """A formula in normal form, its naive forms recognized."""
+    program, _ = recognize(flatten(parse(text, sizes=sizes, functions=functions())))
+    return program
+
+
+def _operands(wrt: str | Iterable[str], program: Program) -> tuple[str, ...]:
+    """The tensors to differentiate by, each once. Raises DeriveError where one is no tensor."""
+    given = (wrt,) if isinstance(wrt, str) else tuple(wrt) if isinstance(wrt, Iterable) else None
+    if given is None or not all(isinstance(name, str) for name in given):
+        raise DeriveError(f"wrt is a name or a list of names, not {wrt!r:.60}")
+    if not given:
+        raise DeriveError("wrt names nothing to differentiate by")
+    known = [t.name for t in program.inputs] + [e.target for e in program.equations if not e.origin]
+    sizes = {str(i.size) for e in program.equations for i in indices(e.body) | {*e.indices}}
+    for name in given:
+        if name in known:
+            continue
+        if name in sizes:
+            raise DeriveError(f"wrt: {name} is a size, an integer; there is no derivative by it")
+        names_ = re.findall(r"\w+", name)
+        hint = f"; a list of names is expected: wrt={names_}" if "," in name else ""
+        raise DeriveError(
+            f"wrt: {name!r} does not stand in the formula, whose names are {', '.join(known)}{hint}"
+        )
+    return tuple(dict.fromkeys(given))
+
+
+def _operand(first: Derivation) -> str:
+    if len(first.wrt) > 1:
+        raise DeriveError(f"a Hessian is by one tensor; wrt names {', '.join(first.wrt)}")
+    return first.wrt[0]
+
+
+def _one(program: Program) -> Expr:
+    result = program.equation(program.result)
+    if result.indices:
+        raise DeriveError(
+            f"the result {Tensor(result.target, result.indices)} is no scalar; "
+            "sum it, or ask for the vector-Jacobian product with derive.vjp"
+        )
+    return S.One
+
+
+def _with_input(program: Program, suffix: str, result: str | None = None) -> tuple[Program, Access]:
+    """The program with one more input, shaped like a result of it."""
+    equation = program.equation(result or program.result)
+    name = fresh(equation.target + suffix, names(program))
+    tensor = Tensor(name, equation.indices)
+    return replace(program, inputs=(*program.inputs, tensor)), Access(name, *equation.indices)
+
+
+def _after(first: Gradients, second: Gradients) -> Gradients:
+    """The second sweep, with the steps of the first before its own."""
+    return replace(second, steps=first.steps + second.steps)

@@ -1,0 +1,190 @@
+"""The textbook form: what a derivation arrives at, by named identities.
+
+    recognize(program)          before differentiating: naive forms get their names
+    textbook(equation, known)   after: cached outputs reused, factors collected, sums in place
+    name_softmaxes(program, backward)   at the end: `p` for the exponentials that cotangents read
+
+Every change is recorded as `Rewriting(identity, before, after)`, two equal equations and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from sympy import Add, Expr, Mul, exp
+
+from derive.normal_form import fresh, names
+from derive.notation import Access, Equation, Index, Program, Reduce, accesses, indices
+from derive.recognition import recognize
+from derive.reuse import Rewriting, reused, value_at, values_of
+from derive.shortest import simplified
+
+__all__ = ["Rewriting", "name_softmaxes", "recognize", "textbook"]
+
+
+def textbook(
+    equation: Equation, known: Iterable[Equation], inline: Iterable[Equation] = ()
+) -> tuple[Equation, tuple[Rewriting, ...]]:
+    """A cotangent equation in textbook form, and the steps to it.
+
+    `known` are equations in normal form whose targets may be read instead of computed again.
+    `inline` are cotangents whose reductions are written out where this makes a common factor:
+    `p*g + p*l_bar -> p*(g - sum[k](g*p))`.
+    """
+    steps: list[Rewriting] = []
+    table = {e.target: e for e in inline}
+
+    def record(identity: str, body: Expr) -> None:
+        nonlocal equation
+        if body != equation.body:
+            after = replace(equation, body=body)
+            steps.append(Rewriting(identity, equation, after))
+            equation = after
+
+    record("factors out of sums", _outside(equation.body))
+    record("cotangent written out", _inlined(equation.body, table))
+    computed = (e for e in known if e.reduction is None and e.body.args and not _trivial(e.body))
+    values = values_of(equation.body, computed)
+    for identity, body in _shorter(equation.body, values):
+        record(identity, body)
+    return equation, tuple(steps)
+
+
+def _trivial(body: Expr) -> bool:
+    return isinstance(body, Access) or body.is_Number
+
+
+def _shorter(body: Expr, values: dict[Expr, Access]) -> Iterator[tuple[str, Expr]]:
+    """The forms on the way to the shortest one, each with the name of the identity."""
+    inside, used = _simplified_inside(body, tuple(values))
+    if used:
+        yield ", ".join(used), inside
+    yield "reuse of the forward pass", reused(inside, values)
+
+
+def _simplified_inside(e: Expr, values: tuple[Expr, ...]) -> tuple[Expr, tuple[str, ...]]:
+    """Each scalar part simplified, the terms of reductions first."""
+    used: list[str] = []
+    table = {}
+    for reduce in _reductions(e):
+        term, names_ = _simplified_inside(reduce.term, values)
+        used += names_
+        table[reduce] = _outside(Reduce(reduce.op, term, reduce.bound, reduce.guard))
+    e = e.xreplace(table)
+    e, names_ = simplified(e, values)
+    return e, tuple(dict.fromkeys((*used, *names_)))
+
+
+def _reductions(e: Expr) -> Iterator[Reduce]:
+    """The outermost reductions of an expression."""
+    if isinstance(e, Reduce):
+        yield e
+    elif not isinstance(e, Access):
+        for a in e.args:
+            yield from _reductions(a)
+
+
+def _outside(e: Expr) -> Expr:
+    """`sum[k](c*f[k]) -> c * sum[k](f[k])` for every factor free of the bound indices.
+
+    What the guard is there for stays within: `x[i-2]` under `0 <= i-2`.
+    """
+    if isinstance(e, Reduce):
+        term = _outside(e.term)
+        if e.op in ("sum", "mean"):
+            free: list[Expr] = []
+            bound: list[Expr] = []
+            for factor in Mul.make_args(term):
+                inside = factor.has(*e.bound) or _needs(factor, e.guard)
+                (bound if inside else free).append(factor)
+            if bound:
+                return Mul(*free, Reduce(e.op, Mul(*bound), e.bound, e.guard))
+        return Reduce(e.op, term, e.bound, e.guard)
+    if not e.has(Reduce) or isinstance(e, Access):
+        return e
+    return e.func(*(_outside(a) for a in e.args))
+
+
+def _needs(factor: Expr, guard: Expr) -> bool:
+    """Whether a guard may be there for one of the accesses of a factor."""
+    stated = indices(guard)
+    positions = (i for a in accesses(factor) for i in a.indices)
+    return guard != 1 and any(not i.has(Index) or indices(i) & stated for i in positions)
+
+
+def _inlined(e: Expr, table: dict[str, Equation]) -> Expr:
+    """`p*g + p*l_bar -> p*g - p*sum[k](g*p)`, where `l_bar` is a sum of its own."""
+    values = {}
+    if isinstance(e, Add):
+        for a in dict.fromkeys(accesses(e)):
+            if a.tensor in table and _is_scaled_sum(table[a.tensor].body):
+                values[a] = _captured(value_at(table[a.tensor], a), e)
+    return e.xreplace(values)
+
+
+def _is_scaled_sum(e: Expr) -> bool:
+    factors = Mul.make_args(e)
+    return sum(isinstance(f, Reduce) for f in factors) == 1 and len(factors) <= 3
+
+
+def _captured(value: Expr, e: Expr) -> Expr:
+    """A value with bound names that do not stand in `e`."""
+    taken = {i.name for i in e.atoms(Index)}
+    bound = {i for r in _reductions(value) for i in r.bound}
+    renaming = {i: i.renamed(fresh(i.name, taken)) for i in sorted(bound, key=str)}
+    return value.xreplace(renaming)
+
+
+def name_softmaxes(
+    program: Program, backward: tuple[Equation, ...]
+) -> tuple[Program, tuple[Equation, ...], tuple[Rewriting, ...]]:
+    """The softmax as a forward equation of its own, where a cotangent reads one.
+
+    z_bar[n,j] = (exp(z[n,j] - l[n]) - (j == y[n]))/N
+        ->   p[n,j] = exp(z[n,j] - l[n]),   z_bar[n,j] = (p[n,j] - (j == y[n]))/N
+    """
+    taken = names(program) | {e.target for e in backward}
+    steps: list[Rewriting] = []
+    forward: list[Equation] = []
+    for equation in program.equations:
+        forward.append(equation)
+        if equation.reduction != "logsumexp" or equation.guard != 1:
+            continue  # under a guard the exponential may have no value elsewhere
+        p = Equation("", (*equation.indices, *equation.bound), exp(equation.term - equation.access))
+        changed = {}
+        for e in backward:
+            after = replace(e, body=reused(e.body, values_of(e.body, (p,))))
+            if after.body != e.body:
+                changed[e] = after
+        if changed:
+            renaming = _plain_names(p, changed.values())
+            p = Equation(
+                fresh("p", taken),
+                tuple(renaming.get(i, i) for i in p.indices),
+                p.body.xreplace(renaming),
+            )
+            forward.append(p)
+            name = {"": p.target}
+            backward = tuple(_retargeted(changed.get(e, e), name) for e in backward)
+            steps += (Rewriting("softmax", e, _retargeted(a, name)) for e, a in changed.items())
+    results = program.results or (program.result,)  # a softmax may come to stand after them
+    return replace(program, equations=tuple(forward), results=results), backward, tuple(steps)
+
+
+def _plain_names(p: Equation, readers: Iterable[Equation]) -> dict[Index, Index]:
+    """The index names under which a reader has `p`, if it has it at distinct plain indices."""
+    for e in readers:
+        for a in accesses(e.body):
+            plain = all(isinstance(i, Index) for i in a.indices)
+            if a.tensor == p.target and plain and len(set(a.indices)) == len(a.indices):
+                return dict(zip(p.indices, a.indices, strict=True))
+    return {}
+
+
+def _retargeted(e: Equation, name: dict[str, str]) -> Equation:
+    table: dict[Any, Any] = {
+        a: Access(name[a.tensor], *a.indices) for a in accesses(e.body) if a.tensor in name
+    }
+    return replace(e, body=e.body.xreplace(table))

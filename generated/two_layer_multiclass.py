@@ -1,0 +1,533 @@
+"""The two-layer network of the textbooks: several classes
+
+    input      x    N x 13
+    dense_1    z_1  N x 16  224 parameters
+    sigmoid_1  a_1  N x 16
+    dense_2    z_2  N x 3   51 parameters
+
+275 parameters, float64. Loss: softmax_cross_entropy. Optimizer: adam, learning_rate = 0.01.
+
+Generated from two_layer_multiclass.toml by `derive generate`; change the spec and generate it
+again, never this file. It needs NumPy only. A number such as (7) is that of an equation:
+two_layer_multiclass.tex derives each of them under the same number. Those from (14) on are the
+equations of adam.
+
+`W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
+batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
+all parameters and their cotangents one after the other, element p.
+
+A gradient on a batch of 16 takes 20,705 floating-point operations and moves 52,936 bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import zipfile
+
+import numpy as np
+
+NAME = "two_layer_multiclass"
+DTYPE = np.float64
+PARAMETERS = {  # public name: shape
+    "dense_1.W": (13, 16),
+    "dense_1.b": (16,),
+    "dense_2.W": (16, 3),
+    "dense_2.b": (3,),
+}
+SIZE = sum(math.prod(shape) for shape in PARAMETERS.values())  # 275
+INPUT = {"name": "x", "axes": ("N", 13), "below": None}
+TARGET = {"name": "y", "axes": ("N",), "below": 3}
+
+
+def init(seed=0):
+    """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
+    draw = np.random.default_rng(seed)
+    params = _views(np.zeros(SIZE, DTYPE))
+    params["dense_1.W"][...] = 0.909717652294684*draw.random((13, 16)) - 0.454858826147342
+    params["dense_1.b"][...] = 0
+    params["dense_2.W"][...] = 1.1239029738980328*draw.random((16, 3)) - 0.5619514869490164
+    params["dense_2.b"][...] = 0
+    return params
+
+
+def forward(params, x):
+    """The output z_2 in inference mode."""
+    w = _flat(params)
+    x, sizes = _fitting(x, INPUT, {})
+    ws = Inference(w, **sizes)
+    ws.x[...] = x
+    return inference_pass(ws)
+
+
+def value_and_grad(params, x, y, seed=None):
+    """The loss and its cotangents {public name: array}, in training mode, unregularized.
+
+    `seed` fixes what is drawn at random: nothing in this network.
+    """
+    w = _flat(params)
+    w_bar = np.zeros_like(w)
+    x, y, sizes = _batch(x, y)
+    ws = Training(w, w_bar, **sizes)
+    ws.x[...], ws.y[...] = x, y
+    value = float(forward_pass(ws))
+    backward_pass(ws)
+    return value, _views(w_bar)
+
+
+class Training:
+    """The arrays of a training step on N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, w_bar, N):
+        p, g, dtype = _views(w), _views(w_bar), w.dtype
+        ws.W_1, ws.W_1_bar = p["dense_1.W"], g["dense_1.W"]  # 13 x 16
+        ws.b_1, ws.b_1_bar = p["dense_1.b"], g["dense_1.b"]  # 16
+        ws.W_2, ws.W_2_bar = p["dense_2.W"], g["dense_2.W"]  # 16 x 3
+        ws.b_2, ws.b_2_bar = p["dense_2.b"], g["dense_2.b"]  # 3
+        ws.x = np.empty((N, 13), dtype)
+        ws.y = np.empty(N, np.int64)
+        ws.z_1 = np.empty((N, 16), dtype)
+        ws.a_1 = ws.z_1
+        ws.z_2 = np.empty((N, 3), dtype)
+        ws.t_1 = np.empty((N,), dtype)
+        ws.p = np.empty((N, 3), dtype)
+        ws.z_2_bar = ws.p
+        ws.t_2 = np.empty((N,), dtype)
+        ws.t_4 = ws.t_2
+        ws.t_3 = np.empty((N,), dtype)
+        ws.t_6 = np.empty((N,), np.int64)
+        ws.a_1_bar = np.empty((N, 16), dtype)
+        ws.z_1_bar = np.empty((N, 16), dtype)
+        ws.n = np.arange(N)
+        ws.t_5 = np.multiply(ws.n, 3)
+
+
+def forward_pass(ws):
+    """The loss of the batch in `ws.x` and `ws.y`."""
+    N = len(ws.x)
+    # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
+    np.matmul(ws.x, ws.W_1, out=ws.z_1)  # (1)
+    np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
+    # (2) a_1[n,j] = sigmoid(z_1[n,j])
+    np.multiply(ws.z_1, 0.5, out=ws.a_1)  # (2)
+    np.tanh(ws.a_1, out=ws.a_1)  # (2)
+    np.add(ws.a_1, 1, out=ws.a_1)  # (2)
+    np.multiply(ws.a_1, 0.5, out=ws.a_1)  # (2)
+    # (3) z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]
+    np.matmul(ws.a_1, ws.W_2, out=ws.z_2)  # (3)
+    np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (3)
+    # (4) l[n] = logsumexp[k](z_2[n,k])
+    np.maximum.reduce(ws.z_2, axis=1, out=ws.t_1)  # (4)
+    np.subtract(ws.z_2, ws.t_1[:, None], out=ws.p)  # (4)
+    np.exp(ws.p, out=ws.p)  # (4)
+    np.add.reduce(ws.p, axis=1, out=ws.t_2)  # (4)
+    np.log(ws.t_2, out=ws.t_3)  # (4)
+    # (5) p[n,k] = exp(z_2[n,k] - l[n])
+    np.divide(ws.p, ws.t_2[:, None], out=ws.p)  # (5)
+    # (6) L = mean[n](l[n] - z_2[n,y[n]])
+    np.add(ws.t_5, ws.y, out=ws.t_6)  # (6)
+    ws.z_2.reshape(-1).take(ws.t_6, None, ws.t_4, "clip")  # (6)
+    np.subtract(ws.t_4, ws.t_1, out=ws.t_4)  # (6)
+    np.subtract(ws.t_3, ws.t_4, out=ws.t_4)  # (6)
+    t_7 = np.add.reduce(ws.t_4, axis=None)  # (6)
+    L = t_7 / N  # (6)
+    return L
+
+
+def backward_pass(ws):
+    """The cotangents of all parameters."""
+    N = len(ws.x)
+    # (7) z_2_bar[n,k] = (p[n,k] - (k == y[n]))/N
+    ws.z_2_bar.reshape(-1)[ws.t_6] -= 1  # (7)
+    np.divide(ws.z_2_bar, N, out=ws.z_2_bar)  # (7)
+    # (8) b_2_bar[k] = sum[n](z_2_bar[n,k])
+    np.add.reduce(ws.z_2_bar, axis=0, out=ws.b_2_bar)  # (8)
+    # (9) W_2_bar[j,k] = sum[n](a_1[n,j]*z_2_bar[n,k])
+    np.matmul(ws.a_1.T, ws.z_2_bar, out=ws.W_2_bar)  # (9)
+    # (10) a_1_bar[n,j] = sum[k](z_2_bar[n,k]*W_2[j,k])
+    np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.a_1_bar)  # (10)
+    # (11) z_1_bar[n,j] = (1 - a_1[n,j])*a_1[n,j]*a_1_bar[n,j]
+    np.subtract(1, ws.a_1, out=ws.z_1_bar)  # (11)
+    np.multiply(ws.z_1_bar, ws.a_1, out=ws.z_1_bar)  # (11)
+    np.multiply(ws.z_1_bar, ws.a_1_bar, out=ws.z_1_bar)  # (11)
+    # (12) b_1_bar[j] = sum[n](z_1_bar[n,j])
+    np.add.reduce(ws.z_1_bar, axis=0, out=ws.b_1_bar)  # (12)
+    # (13) W_1_bar[i,j] = sum[n](x[n,i]*z_1_bar[n,j])
+    np.matmul(ws.x.T, ws.z_1_bar, out=ws.W_1_bar)  # (13)
+
+
+class Inference:
+    """The arrays of an answer to N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, N):
+        p, dtype = _views(w), w.dtype
+        ws.W_1 = p["dense_1.W"]  # 13 x 16
+        ws.b_1 = p["dense_1.b"]  # 16
+        ws.W_2 = p["dense_2.W"]  # 16 x 3
+        ws.b_2 = p["dense_2.b"]  # 3
+        ws.x = np.empty((N, 13), dtype)
+        ws.y = np.empty(N, np.int64)
+        ws.z_1 = np.empty((N, 16), dtype)
+        ws.a_1 = ws.z_1
+        ws.z_2 = np.empty((N, 3), dtype)
+        ws.t_1 = np.empty((N,), dtype)
+        slot_4 = np.empty(3*N, dtype)
+        ws.t_2 = slot_4[:3*N].reshape(N, 3)
+        ws.t_4 = slot_4[:N].reshape(N,)
+        ws.t_3 = np.empty((N,), dtype)
+        ws.t_6 = np.empty((N,), np.int64)
+        ws.n = np.arange(N)
+        ws.t_5 = np.multiply(ws.n, 3)
+
+
+def inference_pass(ws):
+    """The output z_2 for `ws.x`."""
+    # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
+    np.matmul(ws.x, ws.W_1, out=ws.z_1)  # (1)
+    np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
+    # (2) a_1[n,j] = sigmoid(z_1[n,j])
+    np.multiply(ws.z_1, 0.5, out=ws.a_1)  # (2)
+    np.tanh(ws.a_1, out=ws.a_1)  # (2)
+    np.add(ws.a_1, 1, out=ws.a_1)  # (2)
+    np.multiply(ws.a_1, 0.5, out=ws.a_1)  # (2)
+    # (3) z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]
+    np.matmul(ws.a_1, ws.W_2, out=ws.z_2)  # (3)
+    np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (3)
+    return ws.z_2
+
+
+def loss_pass(ws):
+    """The loss of that output for `ws.y`."""
+    N = len(ws.x)
+    # (6) L = mean[n](l[n] - z_2[n,y[n]])
+    np.maximum.reduce(ws.z_2, axis=1, out=ws.t_1)  # (6)
+    np.subtract(ws.z_2, ws.t_1[:, None], out=ws.t_2)  # (6)
+    np.exp(ws.t_2, out=ws.t_2)  # (6)
+    np.add.reduce(ws.t_2, axis=1, out=ws.t_3)  # (6)
+    np.log(ws.t_3, out=ws.t_3)  # (6)
+    np.add(ws.t_5, ws.y, out=ws.t_6)  # (6)
+    ws.z_2.reshape(-1).take(ws.t_6, None, ws.t_4, "clip")  # (6)
+    np.subtract(ws.t_4, ws.t_1, out=ws.t_4)  # (6)
+    np.subtract(ws.t_3, ws.t_4, out=ws.t_4)  # (6)
+    t_7 = np.add.reduce(ws.t_4, axis=None)  # (6)
+    L = t_7 / N  # (6)
+    return L
+
+
+class Optimizer:
+    """The state of adam, and the flat vectors in tiles."""
+
+    def __init__(ws, w, w_bar):
+        ws.learning_rate, ws.g = 0.01, w_bar
+        ws.t = np.zeros((), np.int64)  # steps made
+        ws.m = np.zeros_like(w)
+        ws.v = np.zeros_like(w)
+        ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
+        tile = min(32768, len(w))  # so many elements stay in the cache
+        flat = (w, w_bar, ws.m, ws.v)
+        scratch = [np.empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        ws.tiles = [
+            (*(a[i : i + tile] for a in flat), *(a[: len(w) - i] for a in scratch))
+            for i in range(0, len(w), tile)
+        ]
+
+
+def update(ws):
+    """One step of adam, from `w_bar`."""
+    ws.t += 1
+    t = int(ws.t)
+    learning_rate = ws.learning_rate
+    for w, g, m, v, slot_1, slot_2 in ws.tiles:
+        # (14) m_next[p] = 0.1*g[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (14)
+        np.multiply(g, 0.1, out=slot_1)  # (14)
+        np.add(m, slot_1, out=m)  # (14)
+        # (15) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
+        np.square(g, out=slot_1)  # (15)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (15)
+        np.multiply(v, 0.999, out=v)  # (15)
+        np.add(slot_1, v, out=v)  # (15)
+        # (16) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
+        #     sqrt(v_next[p]/(1 - (0.999)**t))))
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (16)
+        np.sqrt(slot_1, out=slot_1)  # (16)
+        np.add(slot_1, 1e-08, out=slot_1)  # (16)
+        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (16)
+        np.divide(slot_2, slot_1, out=slot_2)  # (16)
+        np.subtract(w, slot_2, out=w)  # (16)
+
+
+def probabilities(z_2):
+    """p[n,k] = exp(z_2[n,k])/sum[l](exp(z_2[n,l]))"""
+    t_1 = np.maximum.reduce(z_2, axis=1)
+    p = np.subtract(z_2, t_1[:, None])
+    np.exp(p, out=p)
+    t_2 = np.add.reduce(p, axis=1)
+    np.divide(p, t_2[:, None], out=p)
+    return p
+
+
+def labels(z_2):
+    """c[n] = argmax[k](z_2[n,k])"""
+    c = np.argmax(z_2, axis=1)
+    return c.astype(np.int64, copy=False)
+
+
+def metrics(z, y):
+    """What is measured besides the loss."""
+    return {"accuracy": float(np.mean(labels(z) == y))}
+
+
+class Model:
+    """Parameters, optimizer state and workspaces: all that training needs.
+
+    `params` holds writable views of the parameters, {public name: array}.
+    """
+
+    def __init__(self, seed=0):
+        self.epoch = 0  # epochs trained
+        self.generator = np.random.default_rng(seed)
+        self._w = _flat(init(self.generator))
+        self._w_bar = np.zeros_like(self._w)
+        self._optimizer = Optimizer(self._w, self._w_bar)
+        self._workspaces = {}
+        self.params = _Parameters(_views(self._w))
+
+    def train_step(self, x, y):
+        """One step of adam on a batch; gives the loss before it, unregularized.
+
+        A batch whose loss is nan or inf changes nothing.
+        """
+        x, y, sizes = _batch(x, y)
+        ws = self._workspace(sizes)
+        ws.x[...], ws.y[...] = x, y
+        value = float(forward_pass(ws))
+        if math.isfinite(value):
+            backward_pass(ws)
+            update(self._optimizer)
+        return value
+
+    def _workspace(self, sizes):
+        """The arrays for batches of these sizes; those of the last few sizes are kept."""
+        key = tuple(sizes.values())
+        if key not in self._workspaces:
+            for oldest in list(self._workspaces)[:-3]:
+                del self._workspaces[oldest]
+            self._workspaces[key] = Training(self._w, self._w_bar, **sizes)
+        return self._workspaces[key]
+
+    def fit(
+        self,
+        x,
+        y,
+        epochs=60,
+        batch_size=16,
+        validation_data=None,
+        progress=True,
+    ):
+        """Train on shuffled batches; gives the history, {quantity: its value in each epoch}.
+
+        The quantities are those of `evaluate`, as means over the batches while they were trained
+        on, and as `val_...` those of `evaluate(*validation_data)` after each epoch. Where a loss
+        becomes nan or inf, training stops with a FloatingPointError, and the parameters are then
+        those that gave the last finite loss.
+        """
+        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+            if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+                raise ValueError(f"{name}: expected an integer above 0, given {number!r}")
+        x, y, sizes = _batch(x, y, finite=True)
+        if validation_data is not None:
+            _batch(*validation_data, finite=True)
+        history, last_finite, report = {}, self._w.copy(), _Report(epochs, progress)
+        for epoch in range(1, epochs + 1):
+            order, sums = self.generator.permutation(len(x)), {}
+            for start in range(0, len(x), batch_size):
+                rows = order[start : start + batch_size]
+                ws = self._workspace(sizes | {"N": len(rows)})
+                np.take(x, rows, axis=0, out=ws.x, mode="clip")
+                np.take(y, rows, axis=0, out=ws.y, mode="clip")
+                with np.errstate(all="ignore"):  # what overflows shows in the loss
+                    value = float(forward_pass(ws))
+                    if not math.isfinite(value):
+                        self._w[...] = last_finite
+                        raise FloatingPointError(
+                            f"the loss became {value} in epoch {epoch}, at sample {start} of "
+                            f"{len(x)}; the parameters of the last finite loss are kept. "
+                            "A smaller learning_rate or a gradient_clip_norm may help."
+                        )
+                    last_finite[...] = self._w
+                    backward_pass(ws)
+                    update(self._optimizer)
+                measured = {"loss": value, **metrics(ws.z_2, ws.y)}
+                for name, mean in measured.items():
+                    sums[name] = sums.get(name, 0) + mean * len(rows)
+                done = start + len(rows)
+                report.batch(epoch, done / len(x), sums["loss"] / done)
+            self.epoch += 1
+            values = {name: total / len(x) for name, total in sums.items()}
+            if validation_data is not None:
+                validation = self.evaluate(*validation_data)
+                values |= {f"val_{name}": value for name, value in validation.items()}
+            for name, value in values.items():
+                history.setdefault(name, []).append(value)
+            report.epoch(epoch, values)
+        return history
+
+    def predict(self, x):
+        """Class labels."""
+        z = forward(self.params, x)
+        return labels(z)
+
+    def predict_proba(self, x):
+        """The probability of each class."""
+        return probabilities(forward(self.params, x))
+
+    def evaluate(self, x, y):
+        """The loss, unregularized, and what else measures the network, in inference mode."""
+        x, y, sizes = _batch(x, y)
+        ws = Inference(self._w, **sizes)
+        ws.x[...], ws.y[...] = x, y
+        z = inference_pass(ws)
+        return {"loss": float(loss_pass(ws)), **metrics(z, ws.y)}
+
+    def _state(self):
+        """All that changes while training, {name: view}, the generator aside."""
+        optimizer = self._optimizer
+        return {**self.params, **{f"optimizer.{name}": a for name, a in optimizer.state.items()}}
+
+    def save(self, path):
+        """Write parameters, optimizer state, epoch and generator state to one .npz file."""
+        beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+        arrays = {"network": NAME, "epoch": self.epoch, **self._state()}
+        arrays["generator"] = json.dumps(self.generator.bit_generator.state)
+        try:
+            with open(beside, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(beside, path)
+        finally:
+            if os.path.exists(beside):
+                os.remove(beside)
+
+    @classmethod
+    def load(cls, path):
+        """The model that `save` wrote; its training goes on bit for bit."""
+        with open(path, "rb") as file:
+            saved = {}
+            if zipfile.is_zipfile(file):
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as held:
+                    saved = {name: held[name] for name in held.files}
+        if not saved.keys() >= {"network", "epoch", "generator"}:
+            raise ValueError(f"{path} is no file that Model.save wrote")
+        network, epoch, generator = (saved.pop(key) for key in ("network", "epoch", "generator"))
+        if str(network) != NAME:
+            raise ValueError(f"{path} holds the network {network}, not {NAME}")
+        model = cls()
+        state = model._state()
+        for name in sorted(state.keys() | saved.keys()):
+            given, expected = (np.shape(d[name]) if name in d else None for d in (saved, state))
+            if given != expected:
+                raise ValueError(
+                    f"{path} is of another version of {NAME}: {name}: "
+                    f"expected {expected or 'nothing'}, given {given or 'nothing'}"
+                )
+        for name, array in state.items():
+            array[...] = saved[name]
+        model.epoch = int(epoch)
+        model.generator.bit_generator.state = json.loads(str(generator))
+        return model
+
+
+class _Parameters(dict):
+    """The views of a model's parameters; `params[name] = array` writes into one of them."""
+
+    def __setitem__(self, name, array):
+        if name not in self:
+            raise KeyError(f"{name}: the parameters are {', '.join(self)}")
+        self[name][...] = array
+
+    def __reduce__(self):  # a copy is a plain dictionary of arrays
+        return dict, (dict(self),)
+
+
+class _Report:
+    """Progress on stderr: a line that is rewritten on a terminal, elsewhere some lines in all."""
+
+    def __init__(self, epochs, wanted):
+        self.epochs, self.wanted = epochs, wanted
+        self.live = wanted and sys.stderr.isatty()
+        self.began = self.shown = time.monotonic()
+
+    def batch(self, epoch, part, value):
+        if self.live and time.monotonic() - self.shown > 0.1:
+            self.shown = time.monotonic()
+            done = (epoch - 1 + part) / self.epochs
+            left = (self.shown - self.began) * (1 - done) / done
+            bar = ("#" * round(30 * done)).ljust(30, ".")
+            line = f"epoch {epoch}/{self.epochs} [{bar}] loss {value:.4g}, {left:.0f} s left"
+            print("\r" + line.ljust(79), end="", file=sys.stderr, flush=True)
+
+    def epoch(self, epoch, values):
+        if self.wanted and (epoch * 20 // self.epochs > (epoch - 1) * 20 // self.epochs):
+            line = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+            line = f"epoch {epoch}/{self.epochs} {line}"
+            print("\r" + line.ljust(79) if self.live else line, file=sys.stderr)
+
+
+def _views(flat):
+    """{public name: view} of a flat array that holds all parameters, one after the other."""
+    views, start = {}, 0
+    for name, shape in PARAMETERS.items():
+        stop = start + math.prod(shape)
+        views[name] = flat[start:stop].reshape(shape)
+        start = stop
+    return views
+
+
+def _flat(params):
+    """All parameters one after the other, in float64 where they are, else in float32."""
+    if params.keys() != PARAMETERS.keys():
+        odd = sorted(params.keys() ^ PARAMETERS.keys())
+        raise ValueError(f"params: expected the names in PARAMETERS; missing or unknown: {odd}")
+    for name, shape in PARAMETERS.items():
+        if np.shape(params[name]) != shape:
+            raise ValueError(f"{name}: expected shape {shape}, given {np.shape(params[name])}")
+    dtype = np.result_type(np.float32, *params.values())
+    return np.concatenate([np.ravel(params[name]) for name in PARAMETERS], dtype=dtype)
+
+
+def _batch(x, y, finite=False):
+    """Inputs and targets that fit, and the sizes that they fix."""
+    x, sizes = _fitting(x, INPUT, {}, finite)
+    y, _ = _fitting(y, TARGET, sizes, finite)
+    return x, y, sizes
+
+
+def _fitting(array, wanted, sizes, finite=False):
+    """The array as `wanted` describes it, and with `sizes` those that it fixes."""
+    array, name, stop = np.asarray(array), wanted["name"], wanted["below"]
+    axes = [sizes.get(axis, axis) for axis in wanted["axes"]]
+    if len(axes) != array.ndim or not all(
+        size == axis or (size > 0 and isinstance(axis, str))
+        for size, axis in zip(array.shape, axes, strict=True)
+    ):
+        expected = str(tuple(axes)).replace("'", "")
+        raise ValueError(f"{name}: expected shape {expected}, given {array.shape}")
+    if array.dtype.kind not in ("fiub" if stop is None else "iub"):
+        expected = "numbers" if stop is None else "integers"
+        raise ValueError(f"{name}: expected {expected}, given elements of type {array.dtype}")
+    if stop is not None and not 0 <= array.min() <= array.max() < stop:
+        raise ValueError(
+            f"{name}: expected integers from 0 to {stop - 1}, "
+            f"given {array.min()} to {array.max()}"
+        )
+    if finite:
+        with np.errstate(over="ignore"):
+            array = array.astype(DTYPE if stop is None else np.int64, order="C", copy=False)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, given nan, inf or too large ones")
+    sizes = {a: s for a, s in zip(wanted["axes"], array.shape, strict=True) if isinstance(a, str)}
+    return array, sizes

@@ -1,0 +1,321 @@
+"""Stable forms against many digits: bounds in ulp, no warning, no spurious inf, nan or 0."""
+
+import warnings
+from functools import cache, reduce
+from operator import mul
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+from sympy import Float, Pow, Symbol
+
+from derive import functions, normal_tail, pipeline
+from derive.functions import Named, differentiate_scalar, horner, rounded, where
+from derive.interpreter import evaluate, evaluate_mp
+from derive.normal_form import flatten
+from derive.notation import Access, Reduce
+from derive.stability import stabilize
+
+X = Symbol("x", real=True)
+SAME_NAMES = ("exp", "log", "log1p", "expm1", "tanh", "sinh", "cosh", "maximum", "minimum")
+UFUNCS = {
+    "Abs": np.abs,
+    "sign": np.sign,
+    "nearest": np.rint,
+    "lt": np.less,
+    "le": np.less_equal,
+    "and_": np.logical_and,
+    "where": np.where,
+    **{name: getattr(np, name) for name in SAME_NAMES},
+}
+
+
+def computed(e, values, dtype):
+    """A scalar expression as NumPy computes it, every operation in `dtype`."""
+
+    def visit(e):
+        if e not in seen:
+            seen[e] = fresh(e)
+        return seen[e]
+
+    def fresh(e):
+        if isinstance(e, Access):
+            return values[e.tensor]
+        if e.is_number:
+            return dtype(float(e))
+        if isinstance(e, rounded):
+            return visit(e.args[0])
+        if isinstance(e, horner):
+            t, *coefficients = map(visit, e.args)
+            result = coefficients.pop() + 0 * t
+            for c in reversed(coefficients):
+                result = result * t + c
+            return result
+        if e.is_Add:
+            first, *rest = map(visit, e.args)
+            return sum(rest, first)
+        if e.is_Mul:
+            above = reduce(mul, (visit(f) for f in e.args if not _divides(f)), dtype(1))
+            below = reduce(mul, (visit(1 / f) for f in e.args if _divides(f)), dtype(1))
+            return above / below
+        if isinstance(e, Pow):
+            if e.exp == sympy.Rational(1, 2):
+                return np.sqrt(visit(e.base))
+            base = visit(e.base)
+            power = base
+            for _ in range(abs(int(e.exp)) - 1):
+                power = power * base
+            return power if e.exp > 0 else dtype(1) / power
+        result = UFUNCS[type(e).__name__](*map(visit, e.args))
+        return result.astype(dtype) if isinstance(e, where) else result
+
+    seen = {}
+    return visit(e)
+
+
+def _divides(f):
+    return isinstance(f, Pow) and f.exp.is_number and f.exp < 0
+
+
+@cache
+def exact(e, x):
+    """The same expression at one point, with as many digits as its cancellations ask for."""
+    a = abs(float(x))
+    bits = 5 * a * a if a < 26 else max(1.6 * a * a, 5 * a) if a < 40 else 3500
+    tiny = -3 * np.log2(a) if 0 < a < 1 else 0
+    with mpmath.workprec(int(300 + max(bits, tiny))):
+        return _exact(e, mpmath.mpf(float(x)))
+
+
+def _exact(e, x):
+    def visit(e):
+        if e == X:
+            return x
+        if isinstance(e, Float):
+            return mpmath.mpf(float(e))
+        if e.is_Rational:
+            return mpmath.mpf(int(e.p)) / int(e.q)
+        if isinstance(e, where):
+            return visit(e.args[1]) if visit(e.args[0]) else visit(e.args[2])
+        if isinstance(e, Named):
+            return visit(e.expanded())
+        if e == sympy.pi:
+            return +mpmath.pi
+        a = [visit(b) for b in e.args]
+        if e.is_Add:
+            return mpmath.fsum(a)
+        if e.is_Mul:
+            return mpmath.fprod(a)
+        if isinstance(e, Pow):
+            return a[0] ** a[1]
+        name = type(e).__name__
+        if name in ("erf", "erfc") and abs(a[0]) > 100:
+            a[0] = mpmath.sign(a[0]) * 100
+        special = {
+            "lt": lambda p, q: p < q,
+            "le": lambda p, q: p <= q,
+            "and_": lambda *p: all(p),
+            "Abs": abs,
+            "maximum": max,
+            "minimum": min,
+        }
+        return (special.get(name) or getattr(mpmath, name))(*a)
+
+    return visit(e)
+
+
+def points(dtype):
+    """Both signs, the whole range, dense where functions bend and where they saturate."""
+    rng, limits = np.random.default_rng(0), np.finfo(np.float32)
+    common = [
+        *np.exp2(rng.uniform(np.log2(float(limits.tiny)) + 12, 127, 10)),
+        *np.exp2(rng.uniform(-14, 10, 25)),
+        *rng.uniform(0, 42, 30),
+        *[0.5, 1, 2, 3, 8, 20, 36.7, 40, 88, 104, 700, 709, 745, 800, 1e30, float(limits.max)],
+    ]
+    wide = [*np.exp2(rng.uniform(-1000, 1023, 12)), float(np.finfo(np.float64).max)]
+    positive = np.float32(common).astype(dtype)
+    if dtype is np.float64:
+        positive = np.concatenate([positive, wide])
+    return np.unique(np.concatenate([positive, -positive, [dtype(0)]]))
+
+
+def errors(program, target, reference, dtype):
+    """The worst errors of one equation in ulp, and in eps * max(1, |exact|)."""
+    x = points(dtype)
+    values = {"x": x, "a_bar": dtype(1)}
+    with warnings.catch_warnings(), np.errstate(over="ignore"):
+        warnings.simplefilter("error")
+        for equation in program.equations:
+            values[equation.target] = computed(equation.body, values, dtype)
+    worst = absolute = 0.0
+    limits, digits = np.finfo(dtype), np.finfo(dtype).nmant + 1
+    for p, got in zip(x, np.broadcast_to(values[target], x.shape), strict=True):
+        wanted = exact(reference, float(p))
+        if abs(wanted) > limits.max:
+            continue
+        assert np.isfinite(got), (target, p, got)
+        error = abs(mpmath.mpf(float(got)) - wanted)
+        absolute = max(absolute, float(error / (float(limits.eps) * max(1, abs(wanted)))))
+        if abs(wanted) < 1024 * float(limits.tiny):
+            assert error <= 1024 * float(limits.tiny)
+            continue
+        # Next to a root no formula has a bounded relative error.
+        size = max(abs(wanted), 0.125) if 0.2 < abs(p) < 3 else abs(wanted)
+        unit = mpmath.ldexp(1, mpmath.frexp(size)[1] - digits)
+        worst = max(worst, float(error / unit))
+    return worst, absolute
+
+
+BOUNDS = {
+    "gelu": ((5, 7), (7, 8)),
+    "mish": ((5, 7), (7, 8)),
+    "log(cosh({}))": ((5, 7), (7, 8)),
+    "gelu_tanh": ((4, 6), (7, 9)),
+}
+FORMULAS = [
+    *["sigmoid", "tanh", "softplus", "log_sigmoid", "softsign", "elu", "selu", "silu"],
+    *["hardswish", "exp", "gelu", "mish", "gelu_tanh"],
+    "log(cosh({}))",
+    "log(1 + {}**2)",
+    "1 - tanh({})**2",
+    "exp({})/(1 + exp({}))**2",
+    "log(1 + exp({}))",
+    "{}/(1 + exp(-{}))",
+    "where({} > 0, {}, {}/4)",
+    "where({} > 0, {}, exp({}) - 1)",
+    "erf({})",
+    "erfc({})",
+    "softplus({}) - {}",
+]
+
+
+def programs(formula, accuracy):
+    """The stable program, and value and derivative of the formula as it was written."""
+    body = formula.format(*["x[n]"] * 3) if "{" in formula else f"{formula}(x[n])"
+    gradients = pipeline.vjp(f"a[n] = {body}", "x").gradients
+    (written,) = flatten(pipeline.parse(f"a[n] = {body}", functions=pipeline.functions())).equations
+    value = written.body.replace(Access, lambda *_: X)
+    return stabilize(gradients.program, accuracy), value, differentiate_scalar(value, X)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_exact_holds_the_bounds_in_ulp(formula):
+    program, value, derivative = programs(formula, "exact")
+    bounds = BOUNDS.get(formula, ((4, 6), (5, 9)))
+    for dtype, (v, d) in zip((np.float64, np.float32), bounds, strict=True):
+        assert errors(program, "a", value, dtype)[0] <= v, dtype
+        assert errors(program, "x_bar", derivative, dtype)[0] <= d, dtype
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_training_holds_an_absolute_bound(formula):
+    program, value, derivative = programs(formula, "training")
+    for dtype in (np.float64, np.float32):
+        assert errors(program, "a", value, dtype)[1] <= 4
+        assert errors(program, "x_bar", derivative, dtype)[1] <= 4
+
+
+def test_training_reads_cached_outputs():
+    gradients = pipeline.vjp("a[n] = sigmoid(x[n])", "x").gradients
+    program = stabilize(gradients.program, "training")
+    assert str(program.equation("x_bar").body) == str(gradients.backward[-1].body)
+
+
+def test_nothing_is_left_that_the_printer_does_not_know():
+    text = "p[n,j] = exp(z[n,j])/sum[k](exp(z[n,k]))\nL = sum[n,j](gelu(mish(p[n,j])))"
+    for accuracy in ("exact", "training"):
+        program = pipeline.differentiate(text, "z", accuracy=accuracy).computed
+        for equation in program.equations:
+            assert not equation.body.atoms(Named, sympy.erf, sympy.erfc)
+            assert equation.reduction != "logsumexp"
+            assert not equation.term.has(Reduce)
+
+
+CROSS_ENTROPIES = [
+    "L = mean[n](logsumexp[k](z[n,k]) - z[n,y[n]])",
+    "L = -mean[n](log(exp(z[n,y[n]])/sum[k](exp(z[n,k]))))",
+    "p[n,j] = exp(z[n,j])/sum[k](exp(z[n,k]))\nL = -sum[n](log(p[n,y[n]]))/N",
+]
+LOGITS = [
+    [[0.3, -1.2, 2.0], [40.0, 0.0, -40.0]],
+    [[800.0, 0.0, -800.0], [5.0, 5.0, 5.0]],
+    [[1e6 + 3.5, 1e6, 1e6 - 60.1], [-1e6, -1e6 - 37, -1e6 + 1]],
+    [[60.0, 0.125, 0.25], [1e-9, 0.0, -1e-9]],
+    [[1e300, -1e308, 1e308], [1e308, 1e308, -1e308]],
+]
+
+
+@pytest.mark.parametrize("text", CROSS_ENTROPIES)
+@pytest.mark.parametrize("logits", LOGITS)
+def test_softmax_cross_entropy_keeps_every_component(text, logits):
+    z, y = np.array(logits), np.array([2, 0])
+    gradients = pipeline.differentiate(text, "z").gradients
+    program = stabilize(gradients.program, "exact")
+    got = evaluate(program, {"z": z, "y": y})
+    wanted = evaluate_mp(gradients.program, {"z": z, "y": y}, digits=900)
+    for target in ("L", "z_bar"):
+        for a, b in zip(got[target].flat, np.ravel(wanted[target]), strict=True):
+            if abs(b) < 1e-305 or abs(b) > 1e307:
+                assert abs(a - b) <= 1e-305 or abs(b) > 1e307
+            else:
+                assert abs(a - b) <= 6 * 2.3e-16 * abs(b)
+
+
+def test_a_softmax_is_computed_once_and_shared():
+    text = "p[n,j] = exp(z[n,j])/sum[k](exp(z[n,k]))\nL = sum[n,j](p[n,j]*g[n,j])"
+    program = pipeline.differentiate(text, "z", accuracy="training").computed
+    lines = str(program).split("\n")
+    assert "m[n] = max[k](z[n,k])" in lines
+    assert "e[n,k] = exp(z[n,k] - m[n])" in lines
+    assert sum("exp(" in line for line in lines) == 1
+    assert all(e.origin for e in program.equations if e.target in ("m", "e"))
+
+
+def test_branches_not_taken_are_harmless():
+    text = "a[n] = where(x[n] > 0, log(x[n]), exp(-x[n]*x[n])*x[n]**3)"
+    program = pipeline.vjp(text, "x").computed
+    x = np.array([-1e30, -3.0, 0.0, 1e-300, 5.0, 1e300])
+    values = {"x": x, "a_bar": np.float64(1)}
+    with np.errstate(all="raise", under="ignore"):
+        for equation in program.equations:
+            values[equation.target] = computed(equation.body, values, np.float64)
+    assert np.isfinite(values["a"]).all()
+    assert np.isfinite(values["x_bar"]).all()
+
+
+def test_the_tables_of_the_normal_tail_are_what_their_recipe_gives():
+    def tail(t):
+        if t >= 1:
+            return 1 / mpmath.sqrt(2 * mpmath.pi)
+        a = 4 * (1 + t) / (1 - t)
+        if a > 1e6:
+            series = 1 - 1 / a**2 + 3 / a**4 - 15 / a**6
+            return (1 + 1 / (a * mpmath.sqrt(2))) / mpmath.sqrt(2 * mpmath.pi) * series
+        half = mpmath.erfc(a / mpmath.sqrt(2)) / 2
+        return (a + 1 / mpmath.sqrt(2)) * half * mpmath.exp(a * a / 2)
+
+    def middle(s):
+        v = mpmath.sqrt(s)
+        return mpmath.erf(v) / v if s else 2 / mpmath.sqrt(mpmath.pi)
+
+    with mpmath.workdps(60):
+        for table, f, interval in (
+            (normal_tail.TAIL, tail, [-1, 1]),
+            (normal_tail.CENTRE, middle, [0, 1]),
+        ):
+            coefficients, error = mpmath.chebyfit(f, interval, len(table), error=True)
+            assert [float(c) for c in reversed(coefficients)] == list(table)
+            assert error < mpmath.mpf(2) ** -56
+
+
+def test_accuracy_has_two_values():
+    program = pipeline.vjp("a[n] = exp(x[n])", "x").gradients.program
+    with pytest.raises(ValueError, match="exact, training"):
+        stabilize(program, "fast")
+
+
+def test_functions_of_computed_programs_have_no_algebra():
+    a, b = Symbol("a"), Symbol("b")
+    assert functions.rounded(a + b) - a - b != 0
