@@ -9,7 +9,7 @@ PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.complete
 PDFS  := $(patsubst generated/%.tex,build/%.pdf,$(wildcard generated/*.tex))
 
-.PHONY: help setup generate test sweep lint format check pdf bench clean
+.PHONY: help setup generate test sweep lint format check pdf clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -39,9 +39,6 @@ format: $(STAMP) ## put the sources into the house style
 check: lint test ## all that must pass before a change is committed
 
 pdf: $(PDFS) ## typeset the derivations of generated/ into build/ (needs pdflatex)
-
-bench: $(STAMP) ## print the measured figures
-	@for script in $(sort $(wildcard benchmarks/*.py)); do $(PY) "$$script" || exit; done
 
 clean: ## remove what can be built again, the virtual environment aside
 	@rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
