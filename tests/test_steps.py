@@ -8,6 +8,7 @@ which in turn comes from differences of the equations below it.
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from derive.definitions import functions
 from derive.derivation import reverse
 from derive.formula import parse
 from derive.interpreter import evaluate
+from derive.network import compose
 from derive.normal_form import flatten
 from derive.notation import (
     ELLIPSIS,
@@ -33,6 +35,7 @@ from derive.notation import (
     indices,
 )
 from derive.simplify import recognize
+from derive.spec import load
 
 RULES = ("chain rule", "local derivative", "Kronecker delta", "contraction")
 
@@ -135,6 +138,10 @@ FORMULAS = [
     F("distances", "D[n,m] = sqrt(sum[d]((x[n,d] - y[m,d])**2))"),
     F("outer", "y[i,j,k] = a[i]*b[j]*c[k]"),
     F("huber", "L = mean[n](where(abs(x[n]-y[n]) < 1, (x[n]-y[n])**2/2, abs(x[n]-y[n]) - 0.5))"),
+    *(
+        F(path.stem, str(compose(load(path)).program), limits={"y": 2}, low=-0.7, high=0.7)
+        for path in sorted((Path(__file__).parent.parent / "specs").glob("*.toml"))
+    ),
 ]  # fmt: skip
 
 SIZES = {"N": 3, "M": 2, "I": 4, "J": 3, "K": 2, "D": 3, "T": 3, "S": 2, "U": 4, "P": 2, "L": 3}
