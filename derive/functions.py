@@ -7,6 +7,7 @@ condition takes at the kink.
 
 from __future__ import annotations
 
+import operator
 import sys
 from typing import Any, ClassVar
 
@@ -36,52 +37,41 @@ class Condition(Real):
         return S.Zero
 
 
-class eq(Condition):
+class Comparison(Condition):
+    """Decided where both sides are numbers, or the same."""
+
+    nargs = 2
+    holds: ClassVar[Any]  # the comparison of two numbers
+
+    @classmethod
+    def eval(cls, a: Expr, b: Expr) -> Expr | None:
+        if a == b:
+            return Integer(cls.holds(0, 0))
+        return Integer(bool(cls.holds(a, b))) if a.is_Number and b.is_Number else None
+
+
+class eq(Comparison):
     """`a == b`"""
 
-    nargs = 2
-
-    @classmethod
-    def eval(cls, a: Expr, b: Expr) -> Expr | None:
-        if a == b:
-            return S.One
-        return S.Zero if a.is_Number and b.is_Number else None
+    holds = staticmethod(operator.eq)
 
 
-class ne(Condition):
+class ne(Comparison):
     """`a != b`"""
 
-    nargs = 2
-
-    @classmethod
-    def eval(cls, a: Expr, b: Expr) -> Expr | None:
-        if a == b:
-            return S.Zero
-        return S.One if a.is_Number and b.is_Number else None
+    holds = staticmethod(operator.ne)
 
 
-class lt(Condition):
+class lt(Comparison):
     """`a < b`"""
 
-    nargs = 2
-
-    @classmethod
-    def eval(cls, a: Expr, b: Expr) -> Expr | None:
-        if a == b:
-            return S.Zero
-        return Integer(bool(a < b)) if a.is_Number and b.is_Number else None
+    holds = staticmethod(operator.lt)
 
 
-class le(Condition):
+class le(Comparison):
     """`a <= b`"""
 
-    nargs = 2
-
-    @classmethod
-    def eval(cls, a: Expr, b: Expr) -> Expr | None:
-        if a == b:
-            return S.One
-        return Integer(bool(a <= b)) if a.is_Number and b.is_Number else None
+    holds = staticmethod(operator.le)
 
 
 class and_(Condition):
