@@ -83,7 +83,7 @@ def compare(
     Of a tensor with more than `MOST` elements so many are drawn and moved one by one, and all of
     them together once, in a random direction.
     """
-    at = {name: _double(array) for name, array in arrays.items()}
+    at = {name: in_double(array) for name, array in arrays.items()}
     rng = np.random.default_rng(seed)
     return Report(tuple(_compare(value, gradients, at, name, rng) for name in wrt))
 
@@ -99,7 +99,8 @@ def random_cotangent(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
 
 
-def _double(array: Any) -> np.ndarray:
+def in_double(array: Any) -> np.ndarray:
+    """The array in float64; integers stay what they are."""
     array = np.asarray(array)
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 

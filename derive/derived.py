@@ -15,7 +15,7 @@ import numpy as np
 
 from derive import formula_module
 from derive.calculus import Step
-from derive.checks import Arrays, Report, compare, contracted, random_cotangent
+from derive.checks import Arrays, Report, compare, contracted, in_double, random_cotangent
 from derive.derivation import Gradients
 from derive.latex_document import latex
 from derive.notation import DeriveError, Equation, Program
@@ -93,7 +93,7 @@ class Derivation:
         for name in self.wrt:
             if name not in inputs:
                 raise DeriveError(f"{name} is computed by the formula: check compares inputs only")
-        given = {name: _double(array) for name, array in arrays.items()}
+        given = {name: in_double(array) for name, array in arrays.items()}
         module = self.compile()
         operand = self.wrt[0]
         first = self.first.compile() if self.first else module
@@ -112,11 +112,6 @@ class Derivation:
             case _:
                 found = {operand: np.tensordot(cotangent, module.hessian(**given), cotangent.ndim)}
         return compare(contracted(result, cotangent), found, given, self.wrt)
-
-
-def _double(array: Any) -> np.ndarray:
-    array = np.asarray(array)
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
 class _Source(InspectLoader):
