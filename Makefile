@@ -9,7 +9,7 @@ PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.complete
 PDFS  := $(patsubst generated/%.tex,build/%.pdf,$(wildcard generated/*.tex))
 
-.PHONY: help setup generate test sweep lint format check pdf clean
+.PHONY: help setup generate test sweep accuracy mutate lint format check pdf clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -24,7 +24,13 @@ test: $(STAMP) ## run the tests (a part: make test ARGS="-k softmax")
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 $(ARGS)
 
 sweep: $(STAMP) ## run the random tests with thousands of formulas (half an hour)
-	@OMP_NUM_THREADS=1 DERIVE_RANDOM_FORMULAS=2000 $(PY) -m pytest -q -n 2 -k random $(ARGS)
+	@OMP_NUM_THREADS=1 DERIVE_RANDOM_FORMULAS=2000 DERIVE_RANDOM_NETWORKS=200 $(PY) -m pytest -q -n 2 -k random $(ARGS)
+
+accuracy: $(STAMP) ## measure each layer and loss of the library (some: make accuracy ARGS="lstm gru")
+	@OMP_NUM_THREADS=1 $(PY) tests/library_configurations.py $(ARGS)
+
+mutate: $(STAMP) ## break the backward passes of layers and count what the checks notice
+	@OMP_NUM_THREADS=1 $(PY) tests/test_layer_mutations.py $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	@$(PY) -m ruff check --quiet

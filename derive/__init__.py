@@ -22,10 +22,11 @@ _HOME = {
     "differentiate": "derive.pipeline",
     "hessian": "derive.pipeline",
     "hvp": "derive.pipeline",
+    "jacobian": "derive.pipeline",
     "vjp": "derive.pipeline",
 }
 
-__all__ = ["Derivation", "DeriveError", "differentiate", "hessian", "hvp", "vjp"]
+__all__ = ["Derivation", "DeriveError", "differentiate", "hessian", "hvp", "jacobian", "vjp"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-DATA = ("digits", "wine", "breast_cancer", "diabetes")
+DATA = ("breast_cancer", "diabetes", "digits", "first_a", "iris", "text", "wine", "wine_pairs")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     c = wanted.add_parser("layers", help="list the library, each entry with its forward formula")
     c.add_argument("name", nargs="?", help="only entries of this name")
 
-    c = wanted.add_parser("train", help="train a network on data that scikit-learn brings along")
+    c = wanted.add_parser("train", help="train a network, and measure it on data held out")
     c.add_argument("spec", type=Path, metavar="SPEC")
     c.add_argument("--data", required=True, choices=DATA)
     c.add_argument("--epochs", type=int, help="instead of the spec's")
@@ -60,6 +61,8 @@ def natural(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     args = parser().parse_args(arguments)
+    # By default SymPy remembers 1,000 results; of a deep network it is asked for more.
+    os.environ.setdefault("SYMPY_CACHE_SIZE", "50000")
     commands = importlib.import_module("derive.commands")
     return int(commands.run(args.command, args))
 

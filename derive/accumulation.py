@@ -2,197 +2,51 @@
 
     E_bar[v,d] = sum[n](g[n,d] * (v == token[n]))      np.add.at(E_bar, token, g), on flat positions
     x_bar[i]   = sum[p](g[p] * w[i-2*p])               for k: x_bar[k : k + 2*P - 1 : 2] += (g*w[k])
+    x_bar[i]   = sum[k](where(e%2 == 0, g[e//2]*w[k], 0)), e = i-3*k   for k: x_bar[3*k : ... : 2]
+    x_bar[i]   = g[(i+1)//2] * w[(i+1)%2]          x_bar[k-1 : ... : 2] += g*w[k], cut to the axis
+    z[a]       = sum[p,k](x[p]*w[k]*(a == 2*p + k))                    z[k : ... : 2] += x*w[k]
     W_bar[f]   = where(0 <= f-J and f-J < J, g[f-J], 0)                W_bar[J : 2*J] += g
 
-The calculus solves `i == 2*p + k` for k, which leaves a sum over all p of which few terms count.
-Here k comes back as the name of `i - 2*p`, so that the terms that count are computed at once, as
-matrix products where they are any, and each is added where it belongs. Exact: the points (p, k) are
-those points (i, p) whose terms are not left out.
+The terms that count are computed at once, as matrix products where they are any, and each is added
+where it belongs.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from sympy import Add, Expr, Mul, S, Symbol
 
 from derive.contraction import summed
 from derive.elementwise import Elementwise
-from derive.functions import and_, eq, le, lt, maximum, minimum, where
-from derive.normal_form import conditions_inside, fresh
+from derive.functions import maximum, minimum
+from derive.normal_form import conditions_inside
 from derive.notation import Access, Equation, Index, accesses
 from derive.reading import margins_around
+from derive.spreading import Spread, spreads
 from derive.statements import Value, size_text
-from derive.views import affine_form, arranged, estimate, shape_text, subscript, transposition
-
-
-class Spread(NamedTuple):
-    """`target[at] += term`, where `conditions` hold, for all points of `bound`.
-
-    `at` gives the place on those axes of the target whose index is not an index of the term.
-    """
-
-    at: Mapping[Index, Expr]
-    term: Expr
-    bound: tuple[Index, ...]
-    conditions: tuple[Expr, ...]
+from derive.views import (
+    affine_form,
+    arranged,
+    estimate,
+    radix,
+    shape_text,
+    subscript,
+    transposition,
+)
 
 
 def accumulated(values: Elementwise, e: Equation) -> Value | None:
     """The value of an equation whose terms each belong to few elements; None if it is no such."""
-    if e.reduction not in ("sum", None):
+    found = spreads(values, e)
+    if found is None:
         return None
-    spreads = []
-    for addend in Add.make_args(e.term):
-        term, conditions = _conditions(addend, e.guard)
-        found = _by_lookup(values, e, term, conditions) or _by_shift(values, e, term, conditions)
-        if found is None or not _separate(e, found):
-            return None
-        spreads.append(found)
+    if len(found) == 1 and (value := _reshaped(values, e, found[0])) is not None:
+        return value
     total = None
-    for spread in spreads:
+    for spread in found:
         placed = all(affine_form(x) is not None for x in spread.at.values())
         part = _sliced(values, e, spread, total) if placed else _scattered(values, e, spread)
         total = part if total in (None, part) else values.apply("add", total, part)
     return total
-
-
-def _separate(e: Equation, spread: Spread) -> bool:
-    """Whether places are found by ids, or no two axes of the target move with the same index."""
-    if not all(affine_form(x) for x in spread.at.values()):
-        return True
-    moving = [j for i in e.indices for j in spread.at.get(i, i).atoms(Index)]
-    return len(set(moving)) == len(moving)
-
-
-def _conditions(term: Expr, guard: Expr) -> tuple[Expr, tuple[Expr, ...]]:
-    """c*where(a and b, t, 0) with a guard as the term c*t and the conditions (guard, a, b)."""
-    factors, conditions = [], [guard]
-    for factor in Mul.make_args(term):
-        if isinstance(factor, where) and factor.args[2] == 0:
-            conditions.append(factor.args[0])
-            factor = factor.args[1]
-        factors.append(factor)
-    both = and_(*conditions)
-    return Mul(*factors), both.args if isinstance(both, and_) else (both,) * (both != 1)
-
-
-def _by_lookup(
-    values: Elementwise, e: Equation, term: Expr, conditions: tuple[Expr, ...]
-) -> Spread | None:
-    """The rows that ids name: a factor (v == token[n]) whose ids are known to lie on the axis v."""
-    at: dict[Index, Expr] = {}
-    for factor in Mul.make_args(term):
-        for v, place in (factor.args, factor.args[::-1]) if isinstance(factor, eq) else ():
-            rest = term / factor
-            free = v in e.indices and not any(x.has(v) for x in (rest, place, *conditions))
-            if free and _is_inside(values, place, v.size):
-                at[v], term = place, rest
-                break
-    return Spread(at, term, e.bound, conditions) if at else None
-
-
-def _is_inside(values: Elementwise, place: Expr, size: Expr) -> bool:
-    """Whether ids were checked before, or come from a maximum, which is at a place that exists."""
-    tensors = {a.tensor for a in accesses(place)}
-    if tensors <= values.positions or not isinstance(place, Access):
-        return bool(tensors) and tensors <= values.positions
-    return all(isinstance(i, Index) for i in place.indices) and (
-        (values.value(place).text, size) in values.checked
-    )
-
-
-def _by_shift(
-    values: Elementwise, e: Equation, term: Expr, conditions: tuple[Expr, ...]
-) -> Spread | None:
-    """The elements that a window puts together: i - 2*p named k, for each such target index i."""
-    at: dict[Index, Expr] = {}
-    bound = list(e.bound)
-    taken = {i.name for i in (*e.indices, *e.bound)}
-    for i in e.indices:
-        for shift, size in _shifts(i, bound, term, conditions, values):
-            k = Index(fresh(f"{i.name}_", taken), size)
-            c = shift.coeff(i)
-            place = (i + c * (k - shift)).expand()
-            new_term, *new_conditions = (
-                _tidied(x.xreplace({i: place})) for x in (term, *conditions)
-            )
-            left = tuple(x for x in new_conditions if not _holds(x, values))
-            if not any(x.has(i) for x in (place, new_term, *left)) and _stays_inside(
-                new_term, k, left, values
-            ):
-                term, conditions = new_term, left
-                at[i] = place
-                bound.append(k)
-                break
-    return Spread(at, term, tuple(bound), conditions) if at else None
-
-
-def _shifts(
-    i: Index,
-    bound: Sequence[Index],
-    term: Expr,
-    conditions: Sequence[Expr],
-    values: Elementwise,
-) -> Iterable[tuple[Expr, Expr]]:
-    """Expressions +-i + ... of an index and bound ones that must lie in 0..size-1, and the size."""
-    reads = {
-        x: n
-        for a in accesses(term)
-        for x, n in zip(a.indices, values.shapes[a.tensor], strict=True)
-    }
-    for condition in conditions:
-        if not isinstance(condition, le | lt):
-            continue
-        low, high = condition.args
-        shift, size = (low, high) if isinstance(condition, lt) else (high, reads.get(high))
-        affine = affine_form(shift)
-        if size is None or size.has(Index, Access) or affine is None:
-            continue
-        if isinstance(condition, le) and low != 0:
-            continue
-        coefficients = dict(affine[1])
-        c = coefficients.pop(i, S.Zero)
-        # Where all signs are the same the access is a window of its tensor, and is read as such.
-        if (
-            abs(c) == 1
-            and set(coefficients) <= set(bound)
-            and all((c * b).is_negative for b in coefficients.values())
-        ):
-            yield shift, size
-
-
-def _stays_inside(term: Expr, k: Index, conditions: tuple[Expr, ...], values: Elementwise) -> bool:
-    """Whether the accesses with a new index are inside their tensors where the conditions hold."""
-    return all(
-        c in conditions
-        for a in accesses(term)
-        for x, n in zip(a.indices, values.shapes[a.tensor], strict=True)
-        if x.has(k) and not isinstance(x, Access)
-        for c in conditions_inside(x, n, values.sizes)
-    )
-
-
-def _tidied(e: Expr) -> Expr:
-    """The expression with the index expressions in it multiplied out."""
-    found = {a: Access(a.tensor, *(x.expand() for x in a.indices)) for a in accesses(e)}
-    e = e.xreplace(found)
-    return e.xreplace({c: c.func(*(x.expand() for x in c.args)) for c in e.atoms(eq, le, lt)})
-
-
-def _holds(condition: Expr, values: Elementwise) -> bool:
-    """Whether a comparison holds by the ranges of its indices."""
-    if not isinstance(condition, le | lt):
-        return condition == 1
-    low, high = condition.args
-    if isinstance(condition, le):
-        return low == 0 and not any(
-            isinstance(c, le) for c in conditions_inside(high, high, values.sizes)
-        )
-    return not high.has(Index) and not any(
-        isinstance(c, lt) for c in conditions_inside(low, high, values.sizes)
-    )
 
 
 def _term(values: Elementwise, e: Equation, spread: Spread, frame: tuple[Index, ...]) -> Value:
@@ -200,9 +54,23 @@ def _term(values: Elementwise, e: Equation, spread: Spread, frame: tuple[Index, 
     inner = tuple(i for i in spread.bound if i not in frame)
     outer, guarded = values.frame, values.guarded
     values.frame, values.guarded = (*frame, *inner), bool(spread.conditions)
-    value = values.real(summed(values, spread.term, inner, spread.conditions))
+    conditions = _unpadded(values, spread)
+    value = values.real(summed(values, spread.term, inner, conditions))
     values.frame, values.guarded = outer, guarded
     return value
+
+
+def _unpadded(values: Elementwise, spread: Spread) -> tuple[Expr, ...]:
+    """The conditions but those that an access stays inside: it reads a copy with 0 around it."""
+    implied = set()
+    for a in Mul.make_args(spread.term) if spread.conditions else ():
+        if isinstance(a, Access):
+            value, axes = values.tensors[a.tensor]
+            shape = values.shapes[a.tensor]
+            if value.indices == axes and value.whole and values.padded(value, a.indices, shape):
+                for x, n in zip(a.indices, shape, strict=True):
+                    implied |= {*conditions_inside(x, n, values.sizes)}
+    return tuple(c for c in spread.conditions if c not in implied)
 
 
 def _zeros(values: Elementwise, axes: tuple[Index, ...]) -> Value:
@@ -238,6 +106,19 @@ def _scattered(values: Elementwise, e: Equation, spread: Spread) -> Value:
     )
     added = f"np.add.at({', '.join(flattened)})"
     return values.code.emit(out, added, added, operations=term.elements, update=True)
+
+
+def _reshaped(values: Elementwise, e: Equation, spread: Spread) -> Value | None:
+    """Terms that belong to all elements, each to one: the term itself, in another shape."""
+    frame: list[Index] = []
+    for i in e.indices:
+        affine = affine_form(spread.at.get(i, i))
+        digits = (i,) if i not in spread.at else affine and radix(*affine, i.size)
+        if not digits:
+            return None
+        frame += digits
+    term = _whole(values, _term(values, e, spread, tuple(frame)), tuple(frame))
+    return Value(f"{term.text}.reshape{shape_text(i.size for i in e.indices)}", e.indices)
 
 
 def _whole(values: Elementwise, v: Value, axes: tuple[Index, ...]) -> Value:
@@ -291,7 +172,9 @@ def _sliced(values: Elementwise, e: Equation, spread: Spread, total: Value | Non
         )
         moved.append(p)
         loops.extend(k for k, _ in rest if k not in loops)
+    values.counted = tuple(loops)
     term = _term(values, e, spread, (*loops, *moved))
+    values.counted = ()
     again = total is not None and total.buffer and tuple(padded) == e.indices
     out = total if total and again else _zeros(values, tuple(padded))
     places = [

@@ -45,6 +45,7 @@ def within(branch: Expr, condition: Expr, taken: bool) -> Expr:
         {
             s: where(condition, s, safe) if taken else where(condition, safe, s)
             for s in branch.free_symbols
+            if not s.is_positive  # a size is harmless
         }
     )
 

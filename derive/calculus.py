@@ -11,14 +11,14 @@ Scalar calculus is SymPy's. Each step is an equation of the language and can be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sympy import Dummy, Expr, Mul, S, Symbol, Tuple, exp, preorder_traversal
 from sympy.core.symbol import Str
 
 from derive.deltas import Sum, eliminate
-from derive.functions import and_, differentiate_scalar, eq, floordiv, mod, ne, where
+from derive.functions import and_, differentiate_scalar, eq, floordiv, le, lt, mod, ne, where
 from derive.normal_form import fresh
 from derive.notation import (
     REDUCTIONS,
@@ -77,16 +77,24 @@ def contribution(
     sizes: dict[Symbol, Expr],
     taken: set[str],
     argument: Access | None = None,
+    places: tuple[tuple[Expr, Expr], ...] | None = None,
 ) -> Contribution:
     """What `operand`, an access within `equation`, adds to `target`, the cotangent of its tensor.
 
     `cotangent` is that of the equation's own target, an expression in the equation's indices.
-    `argument`, for max and min, is the access to the flat position of the extremum.
+    `argument`, for max and min, is the access to the flat position of the extremum. `places` are
+    pairs of what is equal where the operand is that element of its tensor: as a rule the target's
+    indices and the operand's.
     """
-    if sizes or operand.has(floordiv, mod):  # new sizes may be needed: these are named for good
-        forms = _forms(equation, operand, cotangent, target, sizes, taken, argument)
+    if places is None:
+        axes = target.indices[len(target.indices) - len(operand.indices) :]
+        places = tuple(zip(axes, operand.indices, strict=True))
+    pairs = Tuple(*(Tuple(*pair) for pair in places))
+    # New indices and sizes may be needed: these are named for good.
+    if sizes or any(e.has(floordiv, mod) for e in (equation.body, cotangent)):
+        forms = _forms(equation, operand, cotangent, target, pairs, sizes, taken, argument)
     else:
-        forms = _derived_once(equation, operand, cotangent, target, taken, argument)
+        forms = _derived_once(equation, operand, cotangent, target, pairs, taken, argument)
     steps = []
     before = equation
     for rule, body in zip(RULES, forms, strict=True):
@@ -102,11 +110,14 @@ def _derived_once(
     operand: Access,
     cotangent: Expr,
     target: Access,
+    places: Tuple,
     taken: set[str],
     argument: Access | None,
 ) -> Tuple:
     """The forms, derived under the names `_0`, `_1`, ...: equal layers are derived once."""
-    given = Tuple(equation.access, equation.body, operand, cotangent, target, argument or S.Zero)
+    given = Tuple(
+        equation.access, equation.body, operand, cotangent, target, places, argument or S.Zero
+    )
     names: dict[Expr, Expr] = {}
     for e in preorder_traversal(given):
         if isinstance(e, Index):
@@ -123,10 +134,10 @@ def _derived_once(
 
 @lru_cache(maxsize=1024)
 def _remembered(given: Tuple) -> Tuple:
-    access, body, operand, cotangent, target, argument = given
+    access, body, operand, cotangent, target, places, argument = given
     equation = Equation(access.tensor, access.indices, body)
     taken = {i.name for i in given.atoms(Index)}
-    return _forms(equation, operand, cotangent, target, {}, taken, argument or None)
+    return _forms(equation, operand, cotangent, target, places, {}, taken, argument or None)
 
 
 def _forms(
@@ -134,27 +145,40 @@ def _forms(
     operand: Access,
     cotangent: Expr,
     target: Access,
+    places: Tuple,
     sizes: dict[Symbol, Expr],
     taken: set[str],
     argument: Access | None,
 ) -> Tuple:
     """What the operand adds to the target: the form that each of the rules arrives at."""
-    axes = target.indices[len(target.indices) - len(operand.indices) :]
     own = (*equation.indices, *equation.bound)
     renaming = {i: i.renamed(fresh(i.name, taken)) for i in own if i in _clashing(own, target)}
     bound = tuple(renaming.get(i, i) for i in own)
     operand_, term, guard = (e.xreplace(renaming) for e in (operand, equation.term, equation.guard))
     y_bar = cotangent.xreplace(renaming)
     weight = _reduction_weight(equation, argument, taken).xreplace(renaming)
-    deltas = tuple(eq(k, a) for k, a in zip(axes, operand_.indices, strict=True))
+    deltas = tuple(eq(k, a.xreplace(renaming)) for k, a in places)
     local = local_derivative(term, operand_)
     solved = eliminate(Sum(Mul(y_bar, weight, local), bound, guard, deltas), sizes, taken)
+    if argument is not None:
+        solved = replace(solved, guard=_inside_windows(solved.guard, argument.tensor))
     return Tuple(
         _sum(Mul(y_bar, weight, Partial(term, operand_), *deltas), bound, guard),
         _sum(Mul(y_bar, weight, local, *deltas), bound, guard),
         _sum(solved.term, solved.bound, solved.guard),
         _counted(solved),
     )
+
+
+def _inside_windows(guard: Expr, argument: str) -> Expr:
+    """The guard without what holds of the place of a maximum: 0 <= a//3 and a//3 < 3."""
+
+    def holds(condition: Expr) -> bool:
+        digit = condition.args[condition.func is le] if isinstance(condition, le | lt) else None
+        return isinstance(digit, floordiv) and getattr(digit.args[0], "tensor", "") == argument
+
+    conjuncts = guard.args if isinstance(guard, and_) else (guard,)
+    return and_(*(c for c in conjuncts if not holds(c)))
 
 
 def local_derivative(term: Expr, operand: Access) -> Expr:

@@ -15,7 +15,18 @@ from sympy import Expr, Symbol
 from sympy.codegen.cfunctions import expm1, log1p
 
 from derive import functions
-from derive.functions import FUNCTIONS, Named, and_, floordiv, mod, or_, where
+from derive.functions import (
+    FUNCTIONS,
+    Named,
+    and_,
+    floordiv,
+    maximum,
+    minimum,
+    mod,
+    or_,
+    stop_gradient,
+    where,
+)
 from derive.notation import (
     ELLIPSIS,
     REDUCTIONS,
@@ -24,8 +35,11 @@ from derive.notation import (
     Equation,
     Index,
     Program,
+    Recurrence,
     Reduce,
+    accesses,
 )
+from derive.scans import Group, groups, reachable, recurrence
 from derive.text_printer import text
 
 Violations = Iterator[str]
@@ -33,6 +47,7 @@ Violations = Iterator[str]
 _OPERATIONS = (sympy.Add, sympy.Mul, sympy.Pow, sympy.Number, sympy.NumberSymbol, Symbol)
 _FUNCTIONS = tuple(f for f in FUNCTIONS.values() if isinstance(f, type))
 _OF_INDICES = (sympy.Add, sympy.Mul, sympy.Pow, floordiv, mod)
+_OF_INTEGERS = (*_OF_INDICES, maximum, minimum, stop_gradient, sympy.Abs, where)
 
 
 def check(program: Program) -> None:
@@ -42,7 +57,7 @@ def check(program: Program) -> None:
 
 def check_normal(program: Program) -> None:
     """`check`, and that each body is a scalar expression or one reduction of one."""
-    _require(program, (*INVARIANTS, reductions_stand_at_the_root))
+    _require(program, (*INVARIANTS, reductions_stand_at_the_root, initial_values_are_plain))
 
 
 def _require(program: Program, invariants: tuple[Callable[[Program], Violations], ...]) -> None:
@@ -80,8 +95,10 @@ def _places(e: Expr, scope: tuple[Index, ...], guarded: bool = False) -> Iterato
 
 def _in_bodies(program: Program) -> Iterator[tuple[Equation, Place]]:
     for equation in program.equations:
-        for place in _places(equation.body, equation.indices):
-            yield equation, place
+        for line in equation.lines:
+            scope = tuple(i for i in line.indices if isinstance(i, Index))
+            for place in _places(line.body, scope):
+                yield line, place
 
 
 def _axes(program: Program) -> dict[str, tuple[Index, ...]]:
@@ -135,13 +152,29 @@ def indices_are_on_the_left_or_bound(program: Program) -> Violations:
             yield f"{equation}: nothing gives the index {e.name} of size {e.size} a range here"
 
 
-def tensors_are_read_below_their_line(program: Program) -> Violations:
-    known = {t.name for t in program.inputs}
+def recurrences_run_over_an_index_of_the_left(program: Program) -> Violations:
     for equation in program.equations:
-        for e, _, _ in _places(equation.body, ()):
-            if isinstance(e, Access) and e.tensor not in known:
-                yield f"{equation}: {e.tensor} is read, but is no input and no earlier target"
-        known.add(equation.target)
+        if (found := equation.recurrence) is not None:
+            if found.index not in equation.indices:
+                yield f"{equation}: a recurrence over {found.index.name}, which is not on the left"
+            if found.step not in (-1, 1):
+                yield f"{equation}: a recurrence by a step of {found.step}"
+
+
+def tensors_are_read_below_their_line(program: Program) -> Violations:
+    """Those of one scan may be read above it, by equations and not by initial lines."""
+    known = {t.name for t in program.inputs}
+    for group in groups(program.equations):
+        scan = {e.target for e in group} if recurrence(group) is not None else set()
+        for equation in group:
+            *initial, line = equation.lines
+            read = [(line, a.tensor) for a in accesses(line.body) if a.tensor not in scan]
+            read += [(first, a.tensor) for first in initial for a in accesses(first.body)]
+            for line, tensor in read:
+                if tensor not in known:
+                    yield f"{line}: {tensor} is read, but is no input and no earlier target"
+            known |= set() if scan else {equation.target}
+        known |= scan
 
 
 def accesses_have_an_index_for_each_axis(program: Program) -> Violations:
@@ -151,10 +184,52 @@ def accesses_have_an_index_for_each_axis(program: Program) -> Violations:
             yield f"{equation}: {text(e)} where {e.tensor} has {len(axes[e.tensor])} axes"
 
 
+def scans_go_step_by_step(program: Program) -> Violations:
+    """Each member at the index itself from a line above, or at the step if it has a start."""
+    for group, found in _scans(program):
+        t = found.index
+        above: set[str] = set()
+        axes = {e.target: e.indices.index(t) for e in group if t in e.indices}
+        starts = {e.target for e in group if e.recurrence is not None}
+        for equation in group:
+            if equation.target not in axes:
+                yield f"{equation}: in a scan over {t.name}, which is not on the left"
+            other = equation.recurrence or found
+            if (other.index, other.step) != (t, found.step):
+                yield f"{equation}: a recurrence that runs otherwise than its scan over {t.name}"
+            for access in accesses(equation.body):
+                if access.tensor in axes:
+                    index = access.indices[axes[access.tensor]]
+                    known = above if index == t else starts if index == t + found.step else ()
+                    if access.tensor not in known:
+                        yield f"{equation}: {text(access)} is not known yet at this step"
+            above.add(equation.target)
+
+
+def members_of_a_scan_stand_together(program: Program) -> Violations:
+    for group, _ in _scans(program):
+        names = {e.target for e in group}
+        graph = {e.target: {a.tensor for a in accesses(e.body)} & names for e in group}
+        from_each = {name: reachable(graph, name) for name in graph}
+        for equation in group:  # first what is no part of any scan, then what is of another
+            if equation.target not in from_each[equation.target]:
+                yield f"{equation}: stands within a scan to which it does not belong"
+        for equation in group:
+            if names - from_each[equation.target]:
+                yield f"{equation}: stands within a scan to which it does not belong"
+
+
+def _scans(program: Program) -> Iterator[tuple[Group, Recurrence]]:
+    for group in groups(program.equations):
+        if (found := recurrence(group)) is not None:
+            yield group, found
+
+
 def index_names_have_one_size(program: Program) -> Violations:
     sizes: dict[str, Expr] = {}
     for equation in program.equations:
-        for i in (*equation.indices, *sorted(equation.body.atoms(Index), key=str)):
+        inside = {i for line in equation.lines for i in line.body.atoms(Index)}
+        for i in (*equation.indices, *sorted(inside, key=str)):
             if sizes.setdefault(i.name, i.size) != i.size:
                 yield f"{equation}: the index {i.name} has size {i.size}, but above {sizes[i.name]}"
 
@@ -206,6 +281,15 @@ def results_are_targets(program: Program) -> Violations:
     yield from (f"{name} is asked for" for name in program.results if name not in targets)
 
 
+def initial_values_are_plain(program: Program) -> Violations:
+    for equation in program.equations:
+        if equation.recurrence is not None:
+            e = equation.recurrence.initial
+            plain = isinstance(e, Access) and all(isinstance(i, Index) for i in e.indices)
+            if not (e.is_number or plain):
+                yield f"{equation.lines[0]}: no number, and no access at plain indices"
+
+
 def reductions_stand_at_the_root(program: Program) -> Violations:
     for equation in program.equations:
         for part in (equation.term, equation.guard):
@@ -221,10 +305,13 @@ INVARIANTS: tuple[Callable[[Program], Violations], ...] = (
     reductions_are_known,
     bound_names_are_fresh,
     indices_are_on_the_left_or_bound,
+    recurrences_run_over_an_index_of_the_left,
     tensors_are_read_below_their_line,
     accesses_have_an_index_for_each_axis,
     index_names_have_one_size,
     indices_alone_run_over_their_axis,
+    scans_go_step_by_step,
+    members_of_a_scan_stand_together,
     positions_are_integers,
     sizes_follow_from_the_inputs,
     results_are_targets,
@@ -234,13 +321,25 @@ INVARIANTS: tuple[Callable[[Program], Violations], ...] = (
 def integer_tensors(program: Program) -> frozenset[str]:
     """The inputs that hold integers, and the targets that are computed from nothing else."""
     found = {t.name for t in program.inputs if t.kind == "integer"}
-    for equation in program.equations:
-        if equation.reduction in ("argmax", "argmin") or _is_position(equation.body, found):
-            found.add(equation.target)
+    for group in groups(program.equations):
+        new = {e.target for e in group}
+        while not_integer := {
+            e.target for e in group if e.target in new and not _gives_integers(e, found | new)
+        }:
+            new -= not_integer
+        found |= new
     return frozenset(found)
 
 
-def _is_position(e: Expr, integer: frozenset[str] | set[str]) -> bool:
+def _gives_integers(equation: Equation, integer: set[str]) -> bool:
+    if equation.reduction in ("argmax", "argmin"):
+        return True
+    return all(_is_position(line.body, integer, _OF_INTEGERS) for line in equation.lines)
+
+
+def _is_position(
+    e: Expr, integer: frozenset[str] | set[str], computed: tuple[type, ...] = _OF_INDICES
+) -> bool:
     """Whether an expression is made of indices, sizes, integers and elements of integer tensors."""
     if isinstance(e, Access):
         return e.tensor in integer
@@ -250,4 +349,5 @@ def _is_position(e: Expr, integer: frozenset[str] | set[str]) -> bool:
         return True
     if isinstance(e, sympy.Pow) and not (e.exp.is_Integer and e.exp > 0):
         return False
-    return isinstance(e, _OF_INDICES) and all(_is_position(a, integer) for a in e.args)
+    parts = e.args[1:] if isinstance(e, where) else e.args
+    return isinstance(e, computed) and all(_is_position(a, integer, computed) for a in parts)

@@ -77,15 +77,16 @@ def compare(
     arrays: Mapping[str, Any],
     wrt: Iterable[str],
     seed: int = 0,
+    most: int = MOST,
 ) -> Report:
     """Whether `gradients[name]` is the derivative of `value` by `arrays[name]`, for each of `wrt`.
 
-    Of a tensor with more than `MOST` elements so many are drawn and moved one by one, and all of
+    Of a tensor with more than `most` elements so many are drawn and moved one by one, and all of
     them together once, in a random direction.
     """
     at = {name: in_double(array) for name, array in arrays.items()}
     rng = np.random.default_rng(seed)
-    return Report(tuple(_compare(value, gradients, at, name, rng) for name in wrt))
+    return Report(tuple(_compare(value, gradients, at, name, rng, most) for name in wrt))
 
 
 def contracted(function: Callable[[Arrays], Any], cotangent: np.ndarray) -> Value:
@@ -106,7 +107,12 @@ def in_double(array: Any) -> np.ndarray:
 
 
 def _compare(
-    value: Value, gradients: Mapping[str, Any], at: Arrays, name: str, rng: np.random.Generator
+    value: Value,
+    gradients: Mapping[str, Any],
+    at: Arrays,
+    name: str,
+    rng: np.random.Generator,
+    most: int,
 ) -> Row:
     if name not in gradients or name not in at:
         raise DeriveError(f"there is no {'gradient' if name in at else 'array'} named {name}")
@@ -119,7 +125,7 @@ def _compare(
         fault = f"the gradient by {name} is not finite"
         return Row(name, theta.shape, 0, 0, largest, math.inf, fault)
     worst, kinks, fault = 0.0, 0, ""
-    directions = list(_directions(theta, rng))
+    directions = list(_directions(theta, rng, most))
     for label, direction in directions:
         scale = largest * math.sqrt(np.count_nonzero(direction))
         moved = direction != 0
@@ -142,12 +148,14 @@ def _compare(
     return Row(name, theta.shape, compared, kinks, largest, worst, fault)
 
 
-def _directions(theta: np.ndarray, rng: np.random.Generator) -> Iterable[tuple[str, np.ndarray]]:
+def _directions(
+    theta: np.ndarray, rng: np.random.Generator, most: int
+) -> Iterable[tuple[str, np.ndarray]]:
     """What to move: single elements, and all at once if not each of them is."""
     drawn = np.arange(theta.size)
-    if theta.size > MOST:
+    if theta.size > most:
         yield " in a random direction", rng.choice([-1.0, 1.0], theta.shape)
-        drawn = np.sort(rng.choice(theta.size, MOST, replace=False))
+        drawn = np.sort(rng.choice(theta.size, most, replace=False))
     for flat in drawn:
         place = np.unravel_index(flat, theta.shape)
         direction = np.zeros(theta.shape)

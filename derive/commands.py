@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from derive import pipeline
+from derive import datasets, listing, pipeline
 from derive.checks import compare
-from derive.definition import Definition
 from derive.definitions import library
 from derive.derived import Derivation, load
 from derive.notation import DeriveError, Equation
@@ -30,6 +29,7 @@ from derive.render import write
 from derive.toml_tables import nearest
 
 WIDTH = 80  # columns of a terminal
+MOVES = 400  # elements that a check moves one by one, in all
 
 
 def run(name: str, args: Namespace) -> int:
@@ -170,12 +170,16 @@ def check(args: Namespace) -> int:
     }
     x, y = _drawn(net.INPUT, rng), _drawn(net.TARGET, rng)
     _, gradients = net.value_and_grad(params, x, y, seed=0)
-    report = compare(
-        lambda arrays: float(net.value_and_grad(arrays, x, y, seed=0)[0]),
-        gradients,
-        params,
-        params,
-    )
+    if net.INPUT["below"] is None:
+        gradients["input"] = net.input_grad(params, x, y, seed=0)
+
+    def value(arrays: Mapping[str, np.ndarray]) -> float:
+        """With all that is drawn at random held fixed."""
+        moved = {name: array for name, array in arrays.items() if name != "input"}
+        return float(net.value_and_grad(moved, arrays["input"], y, seed=0)[0])
+
+    most = max(4, MOVES // len(gradients))
+    report = compare(value, gradients, {**params, "input": x}, gradients, most=most)
     print(report)
     return 0 if report.ok else 1
 
@@ -196,72 +200,43 @@ def _module(spec: Path) -> ModuleType:
 
 
 def layers(args: Namespace) -> int:
-    """The library, each entry with its forward formula."""
-    found = [d for d in library().entries.values() if args.name in (None, d.name)]
-    if not found:
-        names = sorted({d.name for d in library().entries.values()})
-        near = nearest(args.name, names)
+    """The library, each entry with its forward formula; of one entry all that there is to say."""
+    entries = library().entries.values()
+    found = [d for d in entries if d.name == args.name]
+    if args.name is None:
+        print("\n".join(listing.listing(entries)))
+    elif found:
+        print("\n\n".join("\n".join(listing.entry(d)) for d in found))
+    else:
+        near = nearest(args.name, sorted({d.name for d in entries}))
         raise DeriveError(f"the library has no {args.name!r}; the nearest name is {near!r}")
-    for kind in ("layer", "activation", "loss", "optimizer", "initializer"):
-        for definition in (d for d in found if d.kind == kind):
-            print("\n".join(_entry(definition)))
     return 0
 
 
-def _entry(definition: Definition) -> Iterable[str]:
-    defaults = [f"{name}={_default(value)}" for name, value in definition.constants]
-    fields = ", ".join([*definition.required, *defaults])
-    yield f"{definition.kind} {definition.name}" + (f"({fields})" if fields else "")
-    for case in definition.cases:
-        for line in case.formula.text.strip().splitlines():
-            yield from _wrapped(f"    {line.strip()}", " " * 8)
-
-
-def _default(value: bool | int | float) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
-
-
 def train(args: Namespace) -> int:
-    """Three quarters of the data train the network, the rest tests it."""
+    """Train a network, then measure it on what was held out."""
     net = _module(args.spec)
-    (x, y), test = _data(args.data, net)
+    data = datasets.load(args.data, net.INPUT, net.TARGET)
+    y, y_test = (_shaped(y, net.TARGET) for y in (data.y, data.y_test))
     model = net.Model(args.seed)
     settings = {} if args.epochs is None else {"epochs": args.epochs}
     try:
-        model.fit(x, y, validation_data=test, **settings)
-        figures = model.evaluate(*test)
+        model.fit(data.x, y, validation_data=(data.x_test, y_test), **settings)
+        figures = model.evaluate(data.x_test, y_test)
     except FloatingPointError as error:
         print(f"derive: {args.spec}: {error}", file=sys.stderr)
         return 1
     except ValueError as error:  # the data set does not fit the network
         raise DeriveError(f"{args.spec}, data {args.data}: {error}") from None
-    print(f"{args.data}: {len(x)} samples to train on, {len(test[0])} held out")
+    print(f"{args.data}: {len(y)} samples to train on, {len(y_test)} held out")
     for quantity, value in figures.items():
         print(f"test {quantity} {value:.4f}")
+    if data.remark:
+        print(data.remark)
     return 0
 
 
-def _data(name: str, net: ModuleType) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Training and test data, shuffled by a fixed seed and standardized by the training part."""
-    try:
-        from sklearn import datasets
-    except ModuleNotFoundError:
-        raise DeriveError(
-            "the data comes with scikit-learn, which is missing: pip install scikit-learn"
-        ) from None
-    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(x))
-    test, training = np.split(order, [len(x) // 4])
-    x = _standardized(x, training)
-    if y.dtype.kind == "f":
-        y = _standardized(y, training)
-    shape = net.INPUT["axes"][1:]
-    if np.prod(shape) == x[0].size:  # an image is stored as a row of pixels
-        x = x.reshape(-1, *shape)
-    y = y.reshape(-1, *net.TARGET["axes"][1:]) if len(net.TARGET["axes"]) == 2 else y
-    return (x[training], y[training]), (x[test], y[test])
-
-
-def _standardized(values: np.ndarray, training: np.ndarray) -> np.ndarray:
-    mean, deviation = values[training].mean(0), values[training].std(0)
-    return (values - mean) / np.where(deviation == 0, 1, deviation)
+def _shaped(y: np.ndarray, wanted: Mapping[str, Any]) -> np.ndarray:
+    """One number a sample as a column, where the network's target has two axes."""
+    column = y.ndim == 1 and len(wanted["axes"]) == 2
+    return y.reshape(-1, *wanted["axes"][1:]) if column else y

@@ -22,7 +22,7 @@ from typing import Any
 from sympy import Add, Expr, Mul, Pow, S
 
 from derive.elementwise import Elementwise
-from derive.notation import Index
+from derive.notation import Index, indices
 from derive.statements import Value
 from derive.views import arranged, estimate, merged, shape_text
 
@@ -58,7 +58,7 @@ def reduced(values: Elementwise, function: str, value: Value, over: Iterable[Ind
 
 def _differ(addends: Sequence[Expr], bound: Order) -> bool:
     """Whether addends are cheaper summed one by one: some lack an index, or are contractions."""
-    sets = [a.atoms(Index) for a in addends]
+    sets = [indices(a) for a in addends]
     if any(s != sets[0] for s in sets):
         return True
     return any(len(_groups(Mul.make_args(a))) > 1 for a in addends)
@@ -68,7 +68,7 @@ def _groups(factors: Iterable[Expr]) -> dict[frozenset[Index], list[Expr]]:
     """The factors by the indices that they depend on."""
     groups: dict[frozenset[Index], list[Expr]] = {}
     for factor in factors:
-        groups.setdefault(frozenset(factor.atoms(Index)), []).append(factor)
+        groups.setdefault(indices(factor), []).append(factor)
     return groups
 
 
@@ -126,7 +126,10 @@ def _dot(values: Elementwise, a: Value, b: Value, over: Order) -> Value:
     out = values.code.array(kept)
     operations = 2 * a.elements
     if not kept:
-        arguments = f"{a.text}, {arranged(b, a.indices)}"
+        if b.indices != a.indices:  # np.vdot would copy it unseen
+            there, text = values.code.array(a.indices), arranged(b, a.indices)
+            b = values.code.emit(there, f"{{out}} = {text}.copy()", f"np.copyto({{out}}, {text})")
+        arguments = f"{a.text}, {b.text}"
         return values.code.call("np.vdot", arguments, out, operations=operations)
     inner = tuple(i for i in a.indices if i in over)
     left, right = (merged(v, (*((i,) for i in kept), inner)) for v in (a, b))
@@ -236,7 +239,11 @@ def _pair(values: Elementwise, a: Value, b: Value, inner: Order) -> Value:
     rows = tuple(i for i in a.indices if i not in shared)
     columns = tuple(i for i in b.indices if i not in shared)
     inner = _inner_order(a, b, stack, rows, columns, inner)
-    left = _matrices(values, a, stack, rows, inner)
+    # What a loop around picks counts matrices, so that each of its steps reads one block.
+    first = tuple(i for i in kept if i in values.counted)
+    if not stack and kept[: len(first)] == first and set(first) < set(columns):
+        stack, columns = first, tuple(i for i in columns if i not in first)
+    left = _matrices(values, a, tuple(i for i in stack if i in a.indices), rows, inner)
     right = _matrices(values, b, stack, inner, columns)
     out = values.code.array(kept)
     into = merged(out, (*((i,) for i in stack), rows, columns))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import linecache
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.abc import InspectLoader
 from types import CodeType, ModuleType
@@ -17,6 +18,7 @@ from derive import formula_module
 from derive.calculus import Step
 from derive.checks import Arrays, Report, compare, contracted, in_double, random_cotangent
 from derive.derivation import Gradients
+from derive.held import holding
 from derive.latex_document import latex
 from derive.notation import DeriveError, Equation, Program
 from derive.stability import ACCURACIES, stabilize
@@ -24,11 +26,11 @@ from derive.stability import ACCURACIES, stabilize
 
 @dataclass(frozen=True, repr=False)
 class Derivation:
-    """The gradient, vector-Jacobian product, Hessian or Hessian-vector product of a formula.
+    """The gradient, vector-Jacobian product, Jacobian, Hessian or Hessian-vector product.
 
-    `kind` is "gradient", "vjp", "hessian" or "hvp"; `wrt` are the operands; `direction` is the name
-    of the extra input of the second and fourth kind, `first` the gradient that the third and fourth
-    are derivatives of.
+    `kind` is "gradient", "vjp", "jacobian", "hessian" or "hvp"; `wrt` are the operands;
+    `direction` is the name of the extra input of a vjp or hvp, `first` the gradient that a Hessian
+    or hvp is the derivative of.
     """
 
     kind: str
@@ -87,6 +89,7 @@ class Derivation:
         """The compiled derivatives against central differences, in float64, at the given arrays.
 
         Derivatives of a result that is no scalar are contracted with a random cotangent first.
+        What `stop_gradient` holds stays what it is at the given arrays.
         Raises DeriveError where an operand is no input: it cannot be moved.
         """
         inputs = [t.name for t in self.gradients.forward.inputs]
@@ -98,9 +101,10 @@ class Derivation:
         operand = self.wrt[0]
         first = self.first.compile() if self.first else module
 
-        def result(at: Arrays) -> Any:
+        def moved(at: Arrays) -> Any:
             return first.value_and_grad(**at)[1][operand] if self.first else first.value(**at)
 
+        result = self._holding(given) or moved
         if self.kind == "gradient":
             return compare(result, module.value_and_grad(**given)[1], given, self.wrt)
         cotangent = random_cotangent(np.shape(result(given)))
@@ -110,8 +114,28 @@ class Derivation:
             case "hvp":
                 found = {operand: module.hvp(cotangent, **given)}
             case _:
-                found = {operand: np.tensordot(cotangent, module.hessian(**given), cotangent.ndim)}
+                whole = getattr(module, self.kind)(**given)
+                found = {operand: np.tensordot(cotangent, whole, cotangent.ndim)}
         return compare(contracted(result, cotangent), found, given, self.wrt)
+
+    def _holding(self, given: Arrays) -> Callable[[Arrays], Any] | None:
+        """What is differentiated, where `stop_gradient` holds a part of it at the given arrays.
+
+        None where nothing is held.
+        """
+        program, target = self.gradients.forward, self.gradients.forward.result
+        if self.first:
+            program = self.first.gradients.program
+            target = self.first.gradients.cotangents[self.wrt[0]]
+        inputs = tuple(t for t in program.inputs if t.name != self.direction)
+        program, copies = holding(replace(program, results=(target,), inputs=inputs))
+        if not copies:
+            return None
+        computed = stabilize(program, self.accuracy)
+        text = formula_module.source("value", computed, target, {}, "", (), {})
+        module = load(text, "derived_value")
+        held = {copy: given[name] for copy, name in copies.items() if name in given}
+        return lambda at: module.value(**at, **held)
 
 
 class _Source(InspectLoader):

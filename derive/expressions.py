@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -48,6 +48,14 @@ class Scope(NamedTuple):
     renamed: frozenset[str] = frozenset()  # names made for inner indices around it
 
 
+class Read(NamedTuple):
+    """An access to an assigned tensor: in which line, and where it stands."""
+
+    line: int
+    access: Access
+    place: Place
+
+
 @dataclass
 class Reader:
     """Reads expressions, and keeps account of the accesses it meets."""
@@ -59,18 +67,19 @@ class Reader:
     inputs: dict[str, None] = field(default_factory=dict)  # in the order of the text
     integers: dict[str, Place] = field(default_factory=dict)  # tensors used as an index
     uses: list[Use] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)  # of assigned tensors
 
     def place(self, node: Any) -> Place:
         return place_of(self.source, node)
 
     def whole(
-        self, tensor: str, names: Sequence[str], places: Sequence[Place], equation: int
+        self, tensor: str, names: Mapping[int, str], places: Sequence[Place], equation: int
     ) -> dict[str, Index]:
-        """The indices that run over the whole axes of a tensor, and the account of them."""
-        indices = {name: Index(name, as_read(name)) for name in names}
-        for axis, (name, place) in enumerate(zip(names, places, strict=True)):
-            use = Use(tensor, axis, indices[name], equation, place, alone=True, guarded=True)
-            self.uses.append(use)
+        """The indices that run over whole axes of a tensor, and the account of them."""
+        indices = {name: Index(name, as_read(name)) for name in names.values()}
+        for axis, name in names.items():
+            index, place = indices[name], places[axis]
+            self.uses.append(Use(tensor, axis, index, equation, place, alone=True, guarded=True))
         return indices
 
     # Values.
@@ -333,35 +342,28 @@ class Reader:
 
     def tensor(self, name: str, nodes: tuple[ast.expr, ...], place: Place, scope: Scope) -> Access:
         names = self.names
-        if name in names.assigned:
-            self.check_order(name, place, scope)
-        elif names.given is not None and name not in names.given:
-            known = [*names.given, *names.assigned, *names.constants, *names.indices]
-            hint = suggestion(name, known) or "A definition reads only what it declares."
-            raise place.error(f"unknown name `{name}`", hint)
-        else:
+        if name not in names.assigned:
+            if names.given is not None and name not in names.given:
+                known = [*names.given, *names.assigned, *names.constants, *names.indices]
+                hint = suggestion(name, known) or "A definition reads only what it declares."
+                raise place.error(f"unknown name `{name}`", hint)
             self.inputs.setdefault(name)
         if not nodes and name in names.subscripted:
             raise place.error(f"`{name}` is read without its indices")
-        count, before = self.axes.setdefault(name, (len(nodes), place))
-        if count != len(nodes):
-            here = _counted(len(nodes), "axis", "axes")
-            raise place.error(
-                f"`{name}` has {here} here, but {_counted(count, 'axis', 'axes')} "
-                f"on line {before.number}"
-            )
-        return Access(name, *(self.axis(name, k, n, scope) for k, n in enumerate(nodes)))
+        self.count_axes(name, len(nodes), place)
+        found = Access(name, *(self.axis(name, k, n, scope) for k, n in enumerate(nodes)))
+        if name in names.assigned:
+            self.reads.append(Read(scope.equation, found, place))
+        return found
 
-    def check_order(self, name: str, place: Place, scope: Scope) -> None:
-        number = self.names.assigned[name]
-        if number == scope.equation:
+    def count_axes(self, tensor: str, here: int, place: Place) -> None:
+        """Every access to a tensor has the same number of axes."""
+        count, before = self.axes.setdefault(tensor, (here, place))
+        if count != here:
             raise place.error(
-                f"`{name}` is read in the equation that assigns it",
-                "Recurrences, which read at t-1 what they assign at t, are not supported yet.",
+                f"`{tensor}` has {_counted(here, 'axis', 'axes')} here, but "
+                f"{_counted(count, 'axis', 'axes')} on line {before.number}"
             )
-        if number > scope.equation:
-            line = self.place(self.lines[number].left).number
-            raise place.error(f"`{name}` is read above its line", f"Line {line} assigns it.")
 
     def axis(self, tensor: str, axis: int, node: ast.expr, scope: Scope) -> Expr:
         """One index of an access, and the account of it."""

@@ -10,13 +10,13 @@ what is read twice keeps its name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sympy import Expr
 
 from derive.normal_form import fresh
-from derive.notation import Access, Equation, Reduce, accesses, indices
+from derive.notation import Access, Equation, Index, Reduce, accesses, indices
 
 
 def fold(equations: Iterable[Equation], keep: Collection[str] = ()) -> tuple[Equation, ...]:
@@ -29,13 +29,30 @@ def fold(equations: Iterable[Equation], keep: Collection[str] = ()) -> tuple[Equ
 def foldable(equations: Iterable[Equation], keep: Collection[str] = ()) -> Mapping[str, Equation]:
     """The auxiliary equations that are read just once, by target, themselves folded."""
     whole = tuple(equations)
-    reads = Counter(a.tensor for e in whole for a in accesses(e.body))
+    every = [a for e in whole for a in accesses(e.body)]
+    reads = Counter(a.tensor for a in every)
+    keep = {*keep, *_kept_by_recurrences(whole, every)}
     parts: dict[str, Equation] = {}
     for e in whole:
         auxiliary = e.origin not in ("", e.target) and e.target not in keep
         if auxiliary and reads[e.target] == 1:
             parts[e.target] = inserted(e, parts)
     return parts
+
+
+def _kept_by_recurrences(whole: Sequence[Equation], every: Iterable[Access]) -> Iterator[str]:
+    """What has an initial value or is one, and what is read at a step where its body is not."""
+    started = {e.target for e in whole if e.recurrence is not None}
+    if not started:
+        return
+    yield from started
+    for e in whole:
+        if e.recurrence is not None:
+            yield from (a.tensor for a in accesses(e.recurrence.initial))
+    moved = {a.tensor for a in every if not all(isinstance(i, Index) for i in a.indices)}
+    for e in whole:
+        if e.target in moved and any(a.tensor in started for a in accesses(e.body)):
+            yield e.target
 
 
 def inserted(equation: Equation, parts: Mapping[str, Equation]) -> Equation:

@@ -6,7 +6,8 @@
 The text is parsed by `ast` and read through a whitelist; nothing of it is ever evaluated. Numbers
 become exact rationals. An inner index that bears the name of an outer one gets a name of its own
 (`i` becomes `i__1`), so bound names are distinct along every scope; `ranges.infer` then gives every
-index its size. Every error is a FormulaError that shows its place.
+index its size. The initial line of a recurrence becomes a part of its equation, and the equations
+of a scan come to stand together. Every error is a FormulaError that shows its place.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import Any
 import sympy
 from sympy import Add, Expr, Integer, Mul, Symbol
 
+from derive import recurrences
 from derive.constants import check_body
 from derive.expressions import Reader, Scope
 from derive.functions import (
     FUNCTIONS,
-    Condition,
     floordiv,
     maximum,
     minimum,
@@ -32,9 +33,10 @@ from derive.functions import (
     where,
 )
 from derive.lines import Line, split
-from derive.names import as_read, collect
+from derive.names import Names, as_read, collect
 from derive.notation import ELLIPSIS, Access, Equation, Program, Reduce, Tensor, accesses
 from derive.ranges import Text, infer
+from derive.scans import ordered
 from derive.source import FormulaError, Source, suggestion
 
 __all__ = ["FormulaError", "parse"]
@@ -72,7 +74,14 @@ def parse(
     try:
         equations = split(source)
         names = collect(source, equations, functions, constants or {}, inputs)
-        return _program(Reader(source, names, equations), sizes or {})
+        program = _program(Reader(source, names, equations), sizes or {})
+        if (again := _in_order(equations, names, program)) != equations:
+            # What is printed shall read back as the same: names of inputs and sizes, their order.
+            names = collect(source, again, functions, constants or {}, inputs)
+            result = program.result
+            program = _program(Reader(source, names, again), sizes or {})
+            program = replace(program, results=() if program.result == result else (result,))
+        return program
     except RecursionError:
         raise FormulaError(f"{filename}: the formula is nested too deeply") from None
 
@@ -81,13 +90,16 @@ def _program(reader: Reader, sizes: Mapping[str, int | str]) -> Program:
     names = reader.names
     for tensor, axes in (names.given or {}).items():
         if axes is not None:
-            reader.axes[tensor] = len(axes), reader.source.place(0, 0)
-            reader.whole(tensor, axes, [reader.source.place(0, 0)] * len(axes), -1)
-    scopes = [_left_side(reader, number, line) for number, line in enumerate(reader.lines)]
+            place = reader.source.place(0, 0)
+            reader.axes[tensor] = len(axes), place
+            reader.whole(tensor, dict(enumerate(axes)), [place] * len(axes), -1)
+    scopes = _left_sides(reader)
     bodies: list[Expr] = []
     for line, scope in zip(reader.lines, scopes, strict=True):
         bodies.append(reader.value(line.body, scope))
         reader.exact(line.body, check_body, bodies[-1])
+    starts = recurrences.starts(reader, scopes)
+    recurrences.check(reader, scopes, starts)
     kinds = _kinds(reader, bodies)
     inputs = _inputs(reader, bodies)
     ranges = infer(
@@ -99,34 +111,59 @@ def _program(reader: Reader, sizes: Mapping[str, int | str]) -> Program:
             names=names.used,
             hidden=frozenset(filter(names.is_hidden, names.used)),
             places={as_read(i): place for i, place in names.indices.items()},
+            starts={(target, start.axis): start.step for target, start in starts.items()},
         )
     )
+    equations = []
+    for target, number in names.assigned.items():
+        indices = tuple(map(ranges.index, scopes[number].indices.values()))
+        equation = Equation(target, indices, ranges.settle(bodies[number]))
+        if target in starts and recurrences.is_used(target, starts, bodies):
+            start = starts[target]
+            initial = ranges.settle(bodies[start.line])
+            found = recurrences.recurrence(reader, equation, start, initial, ranges)
+            equation = replace(equation, recurrence=found)
+        equations.append(equation)
+    in_order, last = ordered(equations), equations[-1].target
     return Program(
-        tuple(
-            Equation(
-                line.target,
-                tuple(map(ranges.index, scope.indices.values())),
-                ranges.settle(body),
-            )
-            for line, scope, body in zip(reader.lines, scopes, bodies, strict=True)
-        ),
+        in_order,
         tuple(Tensor(name, ranges.inputs[name], kinds.get(name, "real")) for name in inputs),
         tuple(ranges.values.items()),
+        () if in_order[-1].target == last else (last,),
     )
 
 
-def _left_side(reader: Reader, number: int, line: Line) -> Scope:
-    places = list(map(reader.place, line.indices))
-    names: list[str] = []
-    for node, place in zip(line.indices, places, strict=True):
-        name = node.id if isinstance(node, ast.Name) else ELLIPSIS
-        if name in names:
-            raise place.error(f"the index `{name}` stands twice on the left side")
-        if name == ELLIPSIS and names:
-            raise place.error("`...` stands for leading axes: it is the first index or none")
-        names.append(name)
-    reader.axes[line.target] = len(names), reader.place(line.left)
-    return Scope(number, reader.whole(line.target, names, places, number))
+def _in_order(lines: list[Line], names: Names, program: Program) -> list[Line]:
+    """The lines in the order of the program's equations, initial lines above theirs."""
+    numbers = [
+        known[e.target]
+        for e in program.equations
+        for known in (names.initial, names.assigned)
+        if e.target in known
+    ]
+    return [lines[number] for number in numbers]
+
+
+def _left_sides(reader: Reader) -> list[Scope]:
+    """The scope of each line: the indices on its left side."""
+    scopes = []
+    for number, line in enumerate(reader.lines):
+        places = list(map(reader.place, line.indices))
+        is_initial = reader.names.initial.get(line.target) == number
+        start = recurrences.position(reader, number) if is_initial else None
+        names: dict[int, str] = {}
+        for axis, (node, place) in enumerate(zip(line.indices, places, strict=True)):
+            name = node.id if isinstance(node, ast.Name) else ELLIPSIS
+            if axis == start:
+                continue
+            if name in names.values():
+                raise place.error(f"the index `{name}` stands twice on the left side")
+            if name == ELLIPSIS and axis:
+                raise place.error("`...` stands for leading axes: it is the first index or none")
+            names[axis] = name
+        reader.count_axes(line.target, len(places), reader.place(line.left))
+        scopes.append(Scope(number, reader.whole(line.target, names, places, number)))
+    return scopes
 
 
 def _inputs(reader: Reader, bodies: list[Expr]) -> list[str]:
@@ -179,7 +216,7 @@ def _size(reader: Reader, text: str) -> Expr:
 
 def _kinds(reader: Reader, bodies: list[Expr]) -> dict[str, str]:
     """The tensors used as an index, followed through assigned ones down to the inputs."""
-    assigned = reader.names.assigned
+    assigned, initial = reader.names.assigned, reader.names.initial
     kinds: dict[str, str] = {}
     pending = list(reader.integers.items())
     while pending:
@@ -187,8 +224,8 @@ def _kinds(reader: Reader, bodies: list[Expr]) -> dict[str, str]:
         if tensor in kinds:
             continue
         kinds[tensor] = "integer"
-        if tensor in assigned:
-            read = _integer_tensors(bodies[assigned[tensor]])
+        for number in (lines[tensor] for lines in (assigned, initial) if tensor in lines):
+            read = _integer_tensors(bodies[number])
             if read is None:
                 raise place.error(f"`{tensor}` is used as an index, but is no integer tensor")
             pending += [(name, place) for name in read]
@@ -200,13 +237,11 @@ def _integer_tensors(e: Expr) -> set[str] | None:
     match e:
         case Access():
             return {e.tensor}
-        case Reduce():
-            if e.op in ("sum", "prod", "max", "min"):
-                return _integer_tensors(e.term)
+        case Reduce():  # of the others NumPy's result is a floating-point number
             return set() if e.op.startswith("arg") else None
-        case Condition() | floordiv():
-            return set()
-        case Add() | Mul() | mod() | maximum() | minimum() | stop_gradient() | sympy.Abs():
+        case Add() | Mul() | floordiv() | mod():
+            parts = e.args
+        case maximum() | minimum() | stop_gradient() | sympy.Abs():
             parts = e.args
         case where():
             parts = e.args[1:]

@@ -2,6 +2,7 @@
 
     gradient    value(**arrays), value_and_grad(**arrays)
     vjp         value(**arrays), vjp(cotangent, /, **arrays)
+    jacobian    value(**arrays), jacobian(**arrays)
     hessian     hessian(**arrays)
     hvp         hvp(direction, /, **arrays)
 
@@ -48,6 +49,10 @@ _TERMS = '''def _check_terms(some, target):
     """Raises ValueError where a maximum or minimum has no term left."""
     if not np.all(some):
         raise ValueError(f"{target}: no term is left to reduce")'''
+_STEPS = '''def _check_steps(size, axis):
+    """Raises ValueError unless a recurrence has at least one step."""
+    if size < 1:
+        raise ValueError(f"{axis} has size {size}: a recurrence takes at least one step")'''
 _GIVEN = '''def _given(name, array, shape, dtype):
     """An array of the given shape and type, from what the caller gave."""
     array = np.asarray(array)
@@ -61,6 +66,7 @@ _HELPERS = {
     "_check_range": _RANGE,
     "_check_size": _SIZE,
     "_check_terms": _TERMS,
+    "_check_steps": _STEPS,
     "_given": _GIVEN,
 }
 
@@ -113,6 +119,14 @@ def source(
             ]
         case "vjp":
             made = [functions.value(result, scalar=False), functions.vjp(result, cotangents)]
+        case "value":
+            made = [functions.value(result, scalar=False)]
+        case "jacobian":
+            ((operand, target),) = cotangents.items()
+            made = [
+                functions.value(result, scalar=False),
+                functions.jacobian(result, operand, target),
+            ]
         case _:
             ((operand, target),) = cotangents.items()
             made = [functions.second(kind, operand, target)]
@@ -134,8 +148,10 @@ def source(
 
 
 _TITLES = {
+    "value": "{result}.",
     "gradient": "{result} and its gradient by {operands}.",
     "vjp": "{result} and its vector-Jacobian product by {operands}.",
+    "jacobian": "{result} and its Jacobian by {operands}.",
     "hessian": "The Hessian of {result} by {operands}.",
     "hvp": "The Hessian of {result} by {operands}, times a direction.",
 }
@@ -193,6 +209,17 @@ class _Functions:
         summary = f"{target}, its axes those of {operand} twice."
         return Function("hessian", "**arrays", summary, body)
 
+    def jacobian(self, result: str, operand: str, target: str) -> Function:
+        def last(names: Names) -> Iterable[str]:
+            dtype = ", dtype" if not self.axes(target) else ""
+            yield f"jacobian = np.array({names[target]}{dtype})"
+            yield f"return jacobian.reshape({self.shape(result)} + {self.shape(operand)})"
+
+        shapes = f"{self.shape(result)} {self.shape(operand)}"
+        body = self.body((target,), "jacobian", last, shapes)
+        summary = f"{target}, its axes those of {result}, then those of {operand}."
+        return Function("jacobian", "**arrays", summary, body)
+
     def pairs(self, cotangents: Names, names: Names) -> list[str]:
         return [f'"{o}": {self.restored(o, c, names)}' for o, c in cotangents.items()]
 
@@ -211,6 +238,7 @@ class _Functions:
             self.costs[name] = operations
         computing = [
             *_checks(needed(self.program, results)),
+            *self.steps(needed(self.program, results)),
             *lines(schedule.statements, prefixed(schedule, ""), self.numbers),
             *last(schedule.names),
         ]
@@ -273,6 +301,16 @@ class _Functions:
         if axes and axes[0].name == ELLIPSIS:
             rest = "".join(f", {size_text(i.size)}" for i in axes[1:])
             yield f"{name} = {name}.reshape(-1{rest})"
+
+    def steps(self, program: Program) -> Iterable[str]:
+        """The lines that raise where a recurrence has no step."""
+        found: dict[str, None] = {}
+        for i in (e.recurrence.index for e in program.equations if e.recurrence is not None):
+            if i.size.is_Symbol and i.size not in dict(program.sizes):
+                tensor, axis = self.place(i.size)
+                text = f"{tensor}: axis {axis} (index {i.name})"
+                found[f'_check_steps({size_text(i.size)}, "{text}")'] = None
+        return found
 
     def place(self, size: Symbol) -> tuple[str, int]:
         """An input, and the axis of it, that fixes a size."""
@@ -375,7 +413,9 @@ def _axes(tensor: Tensor, sizes: Mapping[Symbol, Expr]) -> str:
 
 def _numbered(equations: Iterable[Equation], numbers: Mapping[str, int]) -> Iterable[str]:
     for e in equations:
-        number = f"({numbers[e.target]:>2})  " if e.target in numbers else " " * 6
+        initial = not all(isinstance(i, Index) for i in e.indices)  # the number is its equation's
+        numbered = e.target in numbers and not initial
+        number = f"({numbers[e.target]:>2})  " if numbered else " " * 6
         yield from textwrap.wrap(
             f"{number}{e}", _COLUMNS - 4, subsequent_indent=" " * 10, break_long_words=False
         )

@@ -15,7 +15,23 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import sympy
-from sympy import Abs, Add, Expr, Mul, Rational, Symbol, cosh, erf, erfc, exp, log, sign, sinh, tanh
+from sympy import (
+    Abs,
+    Add,
+    Expr,
+    Mul,
+    Rational,
+    Symbol,
+    cosh,
+    erf,
+    erfc,
+    exp,
+    log,
+    sign,
+    sinh,
+    sqrt,
+    tanh,
+)
 from sympy.codegen.cfunctions import expm1, log1p
 
 from derive.functions import and_, lt, maximum, minimum, named, where
@@ -118,13 +134,24 @@ RULES = (
 IDENTITIES = SUBSTITUTIONS + EXPONENTIAL_FORMS + REWRITINGS + REFLECTIONS + COROLLARIES + RULES
 
 # The same for tensors.
-_j, _k = (Index(name, size("J")) for name in "jk")
+_j, _k, _m = (Index(name, size("J")) for name in "jkm")
 _zj, _zk = Access("z", _j), Access("z", _k)
+_root = sqrt(Reduce("mean", Access("z", _m) ** 2, (_m,)) + 1)
 INDEXED = (
     Identity(
         "softmax",
         exp(_zj - Reduce("logsumexp", _zk, (_k,))),
         exp(_zj) / Reduce("sum", exp(_zk), (_k,)),
+    ),
+    Identity(
+        "sum of deviations",
+        _zj + Reduce("sum", _zk - Reduce("mean", Access("z", _m), (_m,)), (_k,)),
+        _zj,
+    ),
+    Identity(
+        "compact form",
+        _zj / _root - _zj * Reduce("sum", _zk**2, (_k,)) / _root**3,
+        (_zj - _zj / _root * Reduce("sum", _zk * _zk / _root, (_k,))) / _root,
     ),
 )
 

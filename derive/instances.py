@@ -10,14 +10,25 @@ sizes and constants for their numbers.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sympy import Expr, Integer, Mul, S, Symbol
+from sympy import Add, Expr, Integer, Mul, S, Symbol
 
-from derive import ranges, size_expressions
-from derive.definition import SIZES, Fields
-from derive.notation import ELLIPSIS, Access, DeriveError, Equation, Index, Program, Reduce
+from derive import constants, reach
+from derive.definition import SIZES, Binding
+from derive.functions import eq
+from derive.notation import (
+    ELLIPSIS,
+    Access,
+    DeriveError,
+    Equation,
+    Index,
+    Program,
+    Recurrence,
+    Reduce,
+)
 
 BATCH = Index("n")
 LETTERS = tuple("ijklmpqrsuv")
@@ -67,28 +78,25 @@ class Instance:
     equations: tuple[Equation, ...]
     axes: Mapping[str, tuple[Index, ...]]
     tensors: Mapping[str, str | None]
-
-    @property
-    def result(self) -> Equation:
-        return self.equations[-1]
+    result: Equation
 
 
 def instantiate(
     program: Program,
     values: Mapping[str, Value],
     tensors: Mapping[str, str | None],
-    fields: Fields,
-    sizes: Iterable[tuple[str, str]],
+    binding: Binding,
     names: Names,
 ) -> Instance:
     """The program of a definition with its inputs, constants and sizes put in.
 
     `values` are the inputs, `tensors` the new names of all that it assigns and of its parameters;
-    None stands for a parameter that is absent, and so is 0. Raises `DeriveError` for sizes that do
-    not fit, without a place.
+    None stands for a parameter that is absent, and so is 0. A list becomes the numbers in it:
+    `w[k]` is `3*(k == 0) + 5*(k == 1)`. Raises `DeriveError` for sizes that do not fit, without a
+    place.
     """
-    building = _Building(program, values, tensors, fields, names)
-    building.read_sizes(sizes)
+    building = _Building(program, values, tensors, binding, names)
+    building.read_sizes()
     instance = building.build()
     building.check_accesses()
     return instance
@@ -100,36 +108,29 @@ class _Building:
         program: Program,
         values: Mapping[str, Value],
         tensors: Mapping[str, str | None],
-        fields: Fields,
+        binding: Binding,
         names: Names,
     ) -> None:
         self.program = program
         self.axes = {t.name: t.axes for t in program.inputs}
         self.values = values
         self.tensors = tensors
-        self.fields = fields
+        self.binding = binding
         self.names = names
         self.sizes: dict[Symbol, Expr] = {}
         self.origins: dict[Symbol, str] = {}
         self.indices: dict[Index, tuple[Index, ...]] = {}
         self.merged: tuple[Index, ...] = ()  # what `...` stands for
 
-    def read_sizes(self, given: Iterable[tuple[str, str]]) -> None:
+    def read_sizes(self) -> None:
         for name, value in self.values.items():
             self.read_value(name, value)
-        spelled = {i.name.upper(): i.size for axes in self.axes.values() for i in axes}
-        for axis, (index, text) in zip(self.axes.get(SIZES, ()), given, strict=True):
-            known = {k: int(v) for k, v in self.fields.items() if isinstance(v, int)}
-            known |= {
-                name: int(self.sizes[s])
-                for name, s in spelled.items()
-                if s in self.sizes and self.sizes[s].is_Integer
-            }
-            size = size_expressions.value(text, known)
-            if size < 1:
-                raise DeriveError(f"index {index} has the size {text} = {size}: nothing is left")
+        for axis, (_, text, size) in zip(self.axes.get(SIZES, ()), self.binding.sizes, strict=True):
             self.has_size(axis, Integer(size), repr(text))
-        derived = ranges.numbers(self.program, self.numbers()) if self.program.sizes else {}
+        for name, numbers in self.binding.lists.items():
+            for axis in self.axes.get(name, ())[:1]:
+                self.has_size(axis, Integer(len(numbers)), name)
+        derived = reach.numbers(self.program, self.numbers()) if self.program.sizes else {}
         self.sizes |= {s: Integer(v) for s, v in derived.items()}
 
     def numbers(self) -> dict[Symbol, Expr]:
@@ -140,7 +141,7 @@ class _Building:
         axes = [i for e in self.program.equations for i in e.indices]
         axes += [i for read in self.axes.values() for i in read]
         ones = {i.size: S.One for i in axes if isinstance(i.size, Symbol)}
-        ranges.check_accesses(self.program, ones | self.numbers())
+        reach.check_accesses(self.program, ones | self.numbers())
 
     def read_value(self, name: str, value: Value) -> None:
         """The axes of one input against those that the formula reads it with."""
@@ -190,7 +191,7 @@ class _Building:
                 used = [*used, chosen]
                 yield chosen
         elif axis.size in self.sizes:
-            name = axis.name.partition("__")[0]
+            name = re.sub(r"_+\d+$", "", axis.name)  # of a group's axis s_2, or of an inner i__1
             yield self.names.index(name, self.sizes[axis.size], used)
         else:
             raise DeriveError(f"nothing fixes the size of index {axis.name}: give it in sizes")
@@ -203,9 +204,32 @@ class _Building:
             indices = self.bind(equation.indices)
             target = self.tensors[equation.target]
             assert target is not None
-            equations.append(Equation(target, indices, self.rebuilt(equation.body)))
-        read = {name: self.bind(axes) for name, axes in self.axes.items() if name != SIZES}
-        return Instance(tuple(equations), read, self.tensors)
+            equations.append(
+                Equation(
+                    target,
+                    indices,
+                    self.rebuilt(equation.body),
+                    recurrence=self.recurrence(equation.recurrence),
+                )
+            )
+        lists = self.binding.lists
+        read = {
+            name: self.bind(axes)
+            for name, axes in self.axes.items()
+            if name != SIZES and name not in lists
+        }
+        result = self.tensors[self.program.result]
+        return Instance(
+            tuple(equations),
+            read,
+            self.tensors,
+            next(e for e in equations if e.target == result),
+        )
+
+    def recurrence(self, old: Recurrence | None) -> Recurrence | None:
+        if old is None:
+            return None
+        return Recurrence(self.single(old.index), old.step, self.rebuilt(old.initial))
 
     def bind(self, axes: Iterable[Index]) -> tuple[Index, ...]:
         return tuple(i for axis in axes for i in self.means(axis, None))
@@ -235,8 +259,18 @@ class _Building:
             indices += self.means(i, None) if isinstance(i, Index) else (self.rebuilt(i),)
         if name in self.values:
             return Access(self.values[name].tensor, *indices)
+        if name in self.binding.lists:
+            return _element(self.binding.lists[name], indices, name)
         tensor = self.tensors[name]
         return S.Zero if tensor is None else Access(tensor, *indices)
+
+
+def _element(numbers: Sequence[float], indices: Sequence[Expr], name: str) -> Expr:
+    """One number of a list: the sum of all of them, each times whether it is meant."""
+    if len(indices) != 1:
+        raise DeriveError(f"{name} is a list: it has one index")
+    (index,) = indices
+    return Add(*(constants.number(v) * eq(index, Integer(k)) for k, v in enumerate(numbers)))
 
 
 def described(value: Value) -> str:

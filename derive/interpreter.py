@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -30,9 +30,9 @@ from derive.arithmetic import (
     minimum,
     multiprecision,
 )
+from derive.arrays import merge, numbers, unmerge
 from derive.functions import Named, stop_gradient
 from derive.notation import (
-    ELLIPSIS,
     Access,
     DeriveError,
     Equation,
@@ -40,11 +40,9 @@ from derive.notation import (
     Partial,
     Program,
     Reduce,
-    Tensor,
 )
+from derive.scans import Group, groups, recurrence
 from derive.text_printer import text
-
-MERGED = Index(ELLIPSIS).size
 
 Point = dict[str, Any]  # the value of every index in scope
 Meaning = Callable[[Point], Any]  # a scalar body, compiled
@@ -74,12 +72,14 @@ def _evaluate(
     program: Program, arrays: Mapping[str, Any], arithmetic: Arithmetic
 ) -> dict[str, np.ndarray]:
     tensors, sizes, leading = _bind(program, arrays, arithmetic)
-    scope = _Scope(tensors, sizes, arithmetic)
+    scope = _Scope(tensors, sizes, arithmetic, {})
     results = {}
     with np.errstate(all="ignore"):
-        for equation in program.equations:
-            tensors[equation.target] = value = scope.evaluated(equation)
-            results[equation.target] = _unmerge(value, equation.indices, leading)
+        for group in groups(program.equations):
+            scope.evaluate(group)
+            for equation in group:
+                value = tensors[equation.target]
+                results[equation.target] = unmerge(value, equation.indices, leading)
     return results
 
 
@@ -135,8 +135,8 @@ def _bind(
     first: dict[Symbol, str] = {}  # where each size was found
     shapes: dict[str, tuple[int, ...]] = {}  # the leading axes of each tensor that has them
     for tensor in program.inputs:
-        array = _numbers(tensor, np.asarray(arrays[tensor.name]), arithmetic)
-        tensors[tensor.name] = array = _merge(tensor, array, shapes)
+        array = numbers(tensor, np.asarray(arrays[tensor.name]), arithmetic)
+        tensors[tensor.name] = array = merge(tensor, array, shapes)
         for axis, (index, size) in enumerate(zip(tensor.axes, array.shape, strict=True)):
             place = f"axis {axis} of {tensor.name} (index {index.name})"
             if isinstance(index.size, Symbol):
@@ -148,7 +148,7 @@ def _bind(
                 other = first.get(index.size, "the program")
                 raise DeriveError(f"{place} has size {size}, but {other} has {expected}")
     for symbol, expression in program.sizes:
-        value = _Scope({}, sizes, arithmetic).compiled(expression)({})
+        value = _Scope({}, sizes, arithmetic, {}).compiled(expression)({})
         if sizes.setdefault(symbol, value) != value:
             place = first[symbol]
             raise DeriveError(f"{place} has size {sizes[symbol]}, but {symbol} must be {value}")
@@ -159,63 +159,83 @@ def _bind(
     return tensors, sizes, next(iter(shapes.values()), ())
 
 
-def _numbers(tensor: Tensor, array: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
-    kinds = "iu" if tensor.kind == "integer" else "iufbO"
-    if array.dtype.kind not in kinds:
-        raise DeriveError(f"{tensor.name} must be {tensor.kind}, but its type is {array.dtype}")
-    if tensor.kind == "integer":
-        return array.astype(np.int64)
-    numbers = np.empty(array.shape, np.float64 if arithmetic is FLOATS else object)
-    for place, number in zip(np.ndindex(array.shape), array.ravel().tolist(), strict=True):
-        numbers[place] = arithmetic.real(number)
-    return numbers
-
-
-def _merge(tensor: Tensor, array: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> np.ndarray:
-    """The array with the axes that `...` stands for made one; they are noted in `shapes`."""
-    rank = len(tensor.axes)
-    place = next((k for k, i in enumerate(tensor.axes) if i.size == MERGED), None)
-    if array.ndim != rank if place is None else array.ndim < rank - 1:
-        raise DeriveError(f"{tensor} has {rank} axes, but the array has shape {array.shape}")
-    if place is None:
-        return array
-    end = place + array.ndim - (rank - 1)
-    shapes[tensor.name] = own = array.shape[place:end]
-    other, shape = next(iter(shapes.items()))
-    if own != shape:
-        raise DeriveError(f"{tensor.name} has the leading axes {own}, but {other} has {shape}")
-    return array.reshape((*array.shape[:place], math.prod(own), *array.shape[end:]))
-
-
-def _unmerge(array: np.ndarray, indices: tuple[Index, ...], leading: tuple[int, ...]) -> np.ndarray:
-    shape: list[int] = []
-    for index, size in zip(indices, array.shape, strict=True):
-        shape.extend(leading if index.size == MERGED else (size,))
-    return array.reshape(shape)
-
-
 # Equations
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The initial values of a recurrence, which stand at one more place on an axis."""
+
+    axis: int
+    position: int
+    values: np.ndarray
 
 
 @dataclass(frozen=True)
 class _Scope:
     """What a body may refer to besides its indices."""
 
-    tensors: Mapping[str, np.ndarray]
+    tensors: dict[str, np.ndarray]
     sizes: Mapping[Symbol, int]
     arithmetic: Arithmetic
+    starts: dict[str, _Start]
 
-    def evaluated(self, equation: Equation) -> np.ndarray:
-        """The body at every point of the left-hand indices; of integers if each of them is one."""
-        body = self.compiled(equation.body)
-        shape = tuple(map(self.range_of, equation.indices))
-        names = [i.name for i in equation.indices]
-        values = np.empty(shape, object)
-        for place in np.ndindex(*shape):
+    def evaluate(self, group: Group) -> None:
+        """The values of an equation, or of all equations of a scan, one step after the other."""
+        found = recurrence(group)
+        for equation in group:
+            self.start(equation)
+            self.tensors[equation.target] = np.empty(self.shape(equation.indices), object)
+        bodies = [self.compiled(equation.body) for equation in group]
+        if found is None:
+            for equation, body in zip(group, bodies, strict=True):
+                values = self.tensors[equation.target]
+                self.fill(equation, values, equation.indices, body, {})
+        else:
+            steps = range(self.range_of(found.index))
+            if not steps:
+                size = f"the size {found.index.size} is 0"
+                raise DeriveError(f"the recurrence of {group[0].target} has no step: {size}")
+            for step in steps if found.step < 0 else reversed(steps):
+                for equation, body in zip(group, bodies, strict=True):
+                    values, at = self.tensors[equation.target], {found.index.name: step}
+                    self.fill(equation, values, equation.indices, body, at)
+        for equation in group:
+            self.tensors[equation.target] = self.settled(self.tensors[equation.target])
+
+    def start(self, equation: Equation) -> None:
+        """Puts down what stands before the first step, if the equation is a recurrence."""
+        if (found := equation.recurrence) is None:
+            return
+        axis = equation.indices.index(found.index)
+        position = -1 if found.step < 0 else self.range_of(found.index)
+        others = (*equation.indices[:axis], *equation.indices[axis + 1 :])
+        values = np.empty(self.shape(others), object)
+        self.fill(equation.lines[0], values, others, self.compiled(found.initial), {})
+        self.starts[equation.target] = _Start(axis, position, self.settled(values))
+
+    def shape(self, indices: Sequence[Index]) -> tuple[int, ...]:
+        return tuple(map(self.range_of, indices))
+
+    def fill(
+        self,
+        equation: Equation,
+        values: np.ndarray,
+        indices: tuple[Index, ...],
+        body: Meaning,
+        fixed: Point,
+    ) -> None:
+        """The body at every point of the indices, but those that have one value here."""
+        names = [i.name for i in indices]
+        ranges = [(fixed[i.name],) if i.name in fixed else range(self.range_of(i)) for i in indices]
+        for place in itertools.product(*ranges):
             try:
                 values[place] = body(dict(zip(names, place, strict=True)))
             except DeriveError as error:
                 raise DeriveError(f"in {equation}: {error}") from None
+
+    def settled(self, values: np.ndarray) -> np.ndarray:
+        """Of integers if each value is one."""
         if values.size and all(isinstance(v, int) for v in values.flat):
             return values.astype(np.int64)
         return values.astype(np.float64) if self.arithmetic is FLOATS else values
@@ -324,25 +344,31 @@ class _Scope:
     def _access(self, e: Access) -> Meaning:
         if e.tensor not in self.tensors:
             raise DeriveError(f"{text(e)} reads {e.tensor}, which has no value yet")
-        array = self.tensors[e.tensor]
+        array, start = self.tensors[e.tensor], self.starts.get(e.tensor)
         if array.ndim != len(e.indices):
             raise DeriveError(
                 f"{text(e)} has {len(e.indices)} indices, but {e.tensor} {array.ndim} axes"
             )
         positions = [self.compiled(i) for i in e.indices]
         lookups = [i.has(Access) for i in e.indices]
-        number = int if array.dtype.kind == "i" else self.arithmetic.real
+        real = self.arithmetic.real
 
         def meaning(point: Point) -> Any:
             at = tuple(position(point) for position in positions)
+            source, free = array, None
+            if start is not None and at[start.axis] == start.position:
+                source, free = start.values, start.axis
             for axis, (k, size) in enumerate(zip(at, array.shape, strict=True)):
                 if not isinstance(k, int):
                     raise DeriveError(f"index {axis} of {text(e)} is {k}, which is no integer")
-                if not 0 <= k < size:
+                if not 0 <= k < size and axis != free:
                     place = f"element {k} on axis {axis} of {e.tensor}, which has {size}"
                     fault = f"{text(e)} reads {place}"
                     raise DeriveError(fault) if lookups[axis] else _Outside(fault)
-            return number(array[at])
+            value = source[tuple(k for axis, k in enumerate(at) if axis != free)]
+            if value is None:
+                raise DeriveError(f"{text(e)} reads an element that has no value yet")
+            return int(value) if isinstance(value, int | np.integer) else real(value)
 
         return meaning
 

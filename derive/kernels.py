@@ -1,8 +1,4 @@
-"""Workspaces and the functions that run in them: the parts of a network's module, as lines of text.
-
-    training     forward equations, then cotangents         ws.z_1, ws.W_1_bar, ...
-    inference    the equations of output and loss           ws.z_1, ...
-    functions    probabilities and labels of an output, in arrays of their own
+"""Parts of a network's module as lines of text: workspaces and functions, and what they cite.
 
 Each statement cites the number of its equation, which stands above the first of them. The numbers
 of layers are marked, so that `rolling` can print repeated layers as loops.
@@ -10,6 +6,7 @@ of layers are marked, so that `rolling` can print repeated layers as loops.
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,15 +14,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from derive.derivation import Gradients
-from derive.lowering import lower
-from derive.network import Network
-from derive.normal_form import flatten, needed
-from derive.notation import Program, Tensor
-from derive.numpy_printer import allocation, lines, prefixed
-from derive.rolling import field, resolve
-from derive.scheduling import Schedule, fresh, workspace
-from derive.simplify import recognize
-from derive.stability import stabilize
+from derive.network_parts import Network, Parameter, State
+from derive.notation import Equation, Program, Tensor
+from derive.numpy_printer import WIDTH, header, plain, prefixed
+from derive.passes import Targets
+from derive.rolling import field, local, mark, marked
+from derive.scheduling import Schedule
 from derive.statements import Statement
 
 COMMENT = 88  # columns of a comment
@@ -51,6 +45,7 @@ class Kernel:
     setup: tuple[str, ...]
     passes: tuple[Routine, ...]
     output: str = ""  # where the network's output is after the first pass
+    output_bar: str = ""  # and its cotangent
 
 
 @dataclass(frozen=True)
@@ -63,109 +58,96 @@ class Citations:
     def lines(self, statements: Iterable[Statement], names: Mapping[str, str]) -> Iterable[str]:
         """The statements as lines of Python, those of each equation below the equation."""
         computing = (s for s in statements if s.out)  # the others check what the module checks
-        for origin, group in groupby(computing, key=lambda s: s.origin):
-            if origin in self.equations:
-                text = f"({self.numbers[origin]}) {self.equations[origin]}"
-                yield from textwrap.wrap(
-                    text, COMMENT, initial_indent="# ", subsequent_indent="#     "
-                )
-            yield from lines(tuple(group), names, self.numbers)
+        for loop, repeated in groupby(computing, key=lambda s: s.loop):
+            if loop is None:
+                yield from self.plain(repeated, names, WIDTH)
+                continue
+            body = self.plain(repeated, names, WIDTH - 4)
+            # One piece of text, which a loop over layers does not cut through.
+            yield "\n    ".join((header(loop), *body))
+
+    def plain(
+        self, statements: Iterable[Statement], names: Mapping[str, str], width: int
+    ) -> Iterable[str]:
+        """The lines of statements which stand in one loop, or in none."""
+        shown = set()
+        for origin, group in groupby(statements, key=lambda s: s.origin):
+            if origin in self.equations and origin not in shown:
+                shown.add(origin)
+                number = f"({self.numbers[origin]}) " if origin in self.numbers else ""
+                yield f"# {number}{self.equations[origin]}"
+            yield from plain(group, names, self.numbers, width)
 
 
-def training(
-    gradients: Gradients, network: Network, accuracy: str, cited: Citations
-) -> tuple[Kernel, Schedule]:
-    """Forward equations, then cotangents, in one workspace; also its schedule, for the cost."""
-    forward, output = gradients.forward, network.output.name
-    cotangents = tuple(gradients.cotangents[p.tensor] for p in network.parameters)
-    program = stabilize(gradients.program, accuracy)
-    inputs = tuple(t.name for t in program.inputs)
-    schedule = workspace(
-        lower(program, results=(forward.result, output, *cotangents)),
-        given=(*inputs, *cotangents),
-    )
-    first, second = schedule.split({e.target for e in forward.equations})
-    names = _fields(schedule, _crossing(first, second))
-    setup = [
-        "p, g, dtype = _views(w), _views(w_bar), w.dtype",
-        *_bound(network, schedule, names, cotangents),
-        *_arrays(network.input, target(network)),
-        *allocation(schedule, names),
-    ]
-    loss = names[schedule.names[forward.result]]
-    kept, (setup_, forward_, backward_, (output_,)) = resolve(
-        [
-            setup,
-            opened([*cited.lines(first, names), f"return {loss}"]),
-            opened([*cited.lines(second, names)]),
-            [names[schedule.names[output]]],
-        ]
-    )
-    kernel = Kernel(
-        "Training",
-        "w, w_bar, N",
-        "The arrays of a training step on N samples; parameters are views into the flat `w`.",
-        (*_mappings(kept), *setup_),
-        (
-            Routine("forward_pass", "ws", "The loss of the batch in `ws.x` and `ws.y`.", forward_),
-            Routine("backward_pass", "ws", "The cotangents of all parameters.", backward_),
-        ),
-        output_,
-    )
-    return kernel, schedule
-
-
-def inference(forward: Program, network: Network, accuracy: str, cited: Citations) -> Kernel:
-    """The equations of the output, then those of the loss, in a workspace of their own."""
-    loss, output = forward.result, network.output.name
-    before = needed(forward, (output,)).equations
-    targets = {e.target for e in before}
-    after = tuple(e for e in needed(forward, (loss,)).equations if e.target not in targets)
-    program = replace(forward, equations=before + after, results=(output, loss))
-    schedule = workspace(
-        lower(stabilize(program, accuracy), results=program.results),
-        given=tuple(t.name for t in program.inputs),
-    )
-    first, second = schedule.split(targets)
-    names = _fields(schedule, _crossing(first, second))
-    setup = [
-        "p, dtype = _views(w), w.dtype",
-        *_bound(network, schedule, names, ()),
-        *_arrays(network.input, target(network)),
-        *allocation(schedule, names),
-    ]
-    kept, (setup_, *bodies) = resolve(
-        [
-            setup,
-            opened([*cited.lines(first, names), f"return {names[schedule.names[output]]}"]),
-            opened([*cited.lines(second, names), f"return {names[schedule.names[loss]]}"]),
-        ]
-    )
-    return Kernel(
-        "Inference",
-        "w, N",
-        "The arrays of an answer to N samples; parameters are views into the flat `w`.",
-        (*_mappings(kept), *setup_),
-        (
-            Routine("inference_pass", "ws", f"The output {output} for `ws.x`.", bodies[0]),
-            Routine("loss_pass", "ws", "The loss of that output for `ws.y`.", bodies[1]),
-        ),
+def cited(page: Gradients) -> Citations:
+    """The equations of the page, each under its number."""
+    return Citations(
+        {target: mark(number) for target, number in page.numbers.items()},
+        {e.target: marked(str(e)) for e in page.equations},
     )
 
 
-def _crossing(first: Iterable[Statement], second: Iterable[Statement]) -> set[str]:
-    """What one function computes and the next one reads."""
-    return {s.out for s in first} & {b for s in second for b in s.reads}
+def cited_beside(page: Gradients, own: Gradients) -> tuple[Program, Citations]:
+    """A program that shares equations with the page, and what it cites.
+
+    An equation that is the page's, or a part of one of the page's, bears its number; the others
+    have none.
+    """
+    of_page, program = cited(page), own.program
+    known = {e.target: e for e in page.program.equations}
+    same = {e.target for e in program.equations if _equal(known.get(e.target), e)}
+    equations = []
+    for e in program.equations:
+        home = known[e.target].origin or e.target if e.target in same else ""
+        equations.append(replace(e, origin=home if home in same else e.origin))
+    numbered = {e.origin or e.target for e in equations} & same
+    texts = {e.target: marked(str(e)) for e in own.equations}
+    return replace(program, equations=tuple(equations)), Citations(
+        {t: of_page.numbers[t] for t in numbered if t in of_page.numbers},
+        texts | {t: of_page.equations[t] for t in numbered if t in of_page.equations},
+    )
 
 
-def _fields(schedule: Schedule, crossing: Collection[str] = ()) -> Mapping[str, str]:
+def _equal(one: Equation | None, other: Equation) -> bool:
+    return one is not None and (one.indices, one.body) == (other.indices, other.body)
+
+
+def parted(schedule: Schedule, sections: Iterable[Targets]) -> list[tuple[Statement, ...]]:
+    """The statements of each section; what belongs to none is of the last."""
+    parts: list[tuple[Statement, ...]] = []
+    known: set[str] = set()
+    done = 0
+    for section in sections:
+        known |= section
+        upto = len(schedule.split(known)[0])
+        parts.append(schedule.statements[done:upto])
+        done = upto
+    parts[-1] += schedule.statements[done:]
+    return parts
+
+
+def crossing(parts: Sequence[Iterable[Statement]]) -> set[str]:
+    """What one function computes and a later one reads."""
+    found: set[str] = set()
+    computed: set[str] = set()
+    for part in parts:
+        found |= computed & {b for s in part for b in s.reads}
+        computed |= {s.out for s in part}
+    return found
+
+
+def fielded(schedule: Schedule, shared: Collection[str] = ()) -> Mapping[str, str]:
     """The buffers as fields of the workspace, the numbers of layers in their names marked.
 
-    Scalars are local names, but for those that are `crossing` from one function to another.
+    Scalars are local names, but for those that are `shared` by several functions.
     """
-    arrays = {b.name for b in schedule.buffers if b.shape}
+    held = {b.name for b in schedule.buffers if b.shape and not b.local}
     names = prefixed(schedule, "ws.")
-    return {b: field(b) if b in arrays or b in crossing else name for b, name in names.items()}
+    steps = {b.name for b in schedule.buffers if b.local}
+    return {slot.name: field(slot.name) for slot in schedule.slots} | {
+        b: field(b) if b in held or b in shared else local(b) if b in steps else name
+        for b, name in names.items()
+    }
 
 
 _LOCAL = {"N": "N = len(ws.x)", "dtype": "dtype = ws.x.dtype"}
@@ -173,11 +155,12 @@ _LOCAL = {"N": "N = len(ws.x)", "dtype": "dtype = ws.x.dtype"}
 
 def opened(body: Sequence[str], local: Mapping[str, str] = _LOCAL) -> list[str]:
     """A function's body, after what binds the local names that its statements read."""
-    words = set(re.findall(r"\w+", " ".join(line.split("#")[0] for line in body)))
+    code = (line.split("#")[0] for text in body for line in text.split("\n"))
+    words = set(re.findall(r"\w+", " ".join(code)))
     return [binding for name, binding in local.items() if name in words] + [*body]
 
 
-def _mappings(kept: tuple[str, ...]) -> Iterable[str]:
+def mappings(kept: tuple[str, ...]) -> Iterable[str]:
     """What loops over layers read: for each of these fields a mapping from a layer's number."""
     if kept:
         yield from textwrap.wrap(
@@ -188,18 +171,32 @@ def _mappings(kept: tuple[str, ...]) -> Iterable[str]:
         yield "    setattr(ws, name, {})  # by the number of the layer"
 
 
-def _bound(
-    network: Network, schedule: Schedule, names: Mapping[str, str], cotangents: tuple[str, ...]
+def bound(
+    tensors: Iterable[Parameter | State],
+    schedule: Schedule,
+    names: Mapping[str, str],
+    columns: Mapping[str, Mapping[str, str]],
 ) -> Iterable[str]:
-    """Parameters, and their cotangents, as views into the flat vectors."""
-    for k, parameter in enumerate(network.parameters):
-        name = public(parameter.name)
-        left, right = [names[schedule.names[parameter.tensor]]], [f'p["{name}"]']
-        for cotangent in cotangents[k : k + 1]:
-            left.append(names[schedule.names[cotangent]])
-            right.append(f'g["{name}"]')
-        shape = " x ".join(map(str, parameter.shape)) or "scalar"
-        yield f"{', '.join(left)} = {', '.join(right)}  # {shape}"
+    """Parameters, and what goes with each, as views into flat vectors.
+
+    `columns` gives for the name of each mapping of views what a parameter is called there, itself
+    where nothing else is said.
+    """
+    for tensor in tensors:
+        left, right = [], []
+        for views, called in columns.items():
+            own = tensor.axes.name
+            name = schedule.names.get(called.get(own, own), "")
+            if name in names:
+                left.append(names[name])
+                right.append(f'{views}["{public(tensor.name)}"]')
+        if left:
+            shape = " x ".join(str(i.size) for i in tensor.axes.axes) or "scalar"
+            together = f"{', '.join(left)} = {', '.join(right)}  # {shape}"
+            if len(together) < COMMENT:
+                yield together
+            else:
+                yield from (f"{a} = {b}  # {shape}" for a, b in zip(left, right, strict=True))
 
 
 def public(name: str) -> str:
@@ -213,36 +210,26 @@ def target(network: Network) -> Tensor:
     return network.target or Tensor("y", network.input.axes[:1])
 
 
-def _arrays(*tensors: Tensor) -> Iterable[str]:
-    """The arrays that a batch is copied to."""
-    for tensor in tensors:
-        shape = ", ".join(str(i.size) for i in tensor.axes)
-        shape = f"({shape})" if len(tensor.axes) > 1 else shape
+def arrays(network: Network) -> Iterable[str]:
+    """The arrays that a batch is copied to, and those that are filled at random."""
+    for tensor in (network.input, target(network)):
         dtype = "np.int64" if tensor.kind == "integer" else "dtype"
-        yield f"ws.{tensor.name} = np.empty({shape}, {dtype})"
+        yield f"ws.{tensor.name} = np.empty({_shape(tensor)}, {dtype})"
+    if network.draws:
+        yield "ws.drawn = []  # arrays of random numbers, each with its distribution"
+    for draw in network.draws:
+        name = field(draw.axes.name)
+        yield f"{name} = np.empty({_shape(draw.axes)}, dtype)"
+        yield f'ws.drawn.append(("{draw.distribution}", {name}))'
 
 
-def functions(network: Network, accuracy: str) -> Iterable[Routine]:
-    """Functions of the output alone: probabilities, labels, and what is measured by them."""
-    if network.proba:
-        yield _function("probabilities", network.proba, accuracy)
-    if network.predict:
-        yield _function("labels", network.predict, accuracy, ".astype(np.int64, copy=False)")
-    measured = '{"accuracy": float(np.mean(labels(z) == y))}' if network.predict else "{}"
-    yield Routine("metrics", "z, y", "What is measured besides the loss.", (f"return {measured}",))
+def _shape(tensor: Tensor) -> str:
+    shape = ", ".join(str(i.size) for i in tensor.axes)
+    return f"({shape})" if len(tensor.axes) > 1 else shape
 
 
-def _function(name: str, program: Program, accuracy: str, converted: str = "") -> Routine:
-    """A program of one result as a function that makes its arrays as it goes."""
-    result = program.results[0] if program.results else program.result
-    recognized, _ = recognize(flatten(program))
-    schedule = fresh(lower(stabilize(recognized, accuracy), results=(result,)))
-    names = prefixed(schedule, "")
-    arguments = [names[schedule.names[t.name]] for t in program.inputs]
-    first = arguments[0]
-    computing = [s for s in schedule.statements if s.out]
-    body = opened(
-        lines(computing, names, {}), {"N": f"N = len({first})", "dtype": f"dtype = {first}.dtype"}
-    )
-    body.append(f"return {names[schedule.names[result]]}{converted}")
-    return Routine(name, ", ".join(arguments), str(program.equation(result)), tuple(body))
+def raised(message: str) -> tuple[str, ...]:
+    """The lines that raise a ValueError with this message."""
+    parts = textwrap.wrap(message, COMMENT - 10, drop_whitespace=False, break_on_hyphens=False)
+    literals = (f"    {json.dumps(part, ensure_ascii=False)}" for part in parts)
+    return ("raise ValueError(", *literals, ")")

@@ -24,6 +24,7 @@ from derive.latex_steps import IMPLIED, SUMMED, Page
 from derive.likewise import Likewise, alike
 from derive.notation import ELLIPSIS, Access, Equation, Index, Partial, Program, Reduce, accesses
 from derive.render import render
+from derive.stepping import FIRST, PASSED_ON
 from derive.updates import Update
 
 GIVEN = 24  # lines of the formula shown as it was written
@@ -209,6 +210,18 @@ _RULES = {
     "cotangent written out": (
         r"A \emph{cotangent written out} is replaced by what it was found to be."
     ),
+    PASSED_ON: (
+        r"In the \emph{backward recurrence} the condition that there is a step after is left out: "
+        r"beyond the last step the cotangents are $0$."
+    ),
+    FIRST: r"What the \emph{first step} passes back is the cotangent of the initial value.",
+    "reuse of the backward pass": (
+        r"The \emph{reuse of the backward pass} reads a cotangent that was computed already."
+    ),
+    "compact form": (
+        r"The \emph{compact form} puts in the cotangents of means, variances and norms; "
+        r"where $q = a/b$ was computed, $a$ is $q\,b$."
+    ),
     "reuse of the forward pass": (
         r"The \emph{reuse of the forward pass} reads what a forward equation has computed already."
     ),
@@ -222,9 +235,18 @@ def _conventions(gradients: Gradients, written: str) -> Iterator[str]:
     suffixes = {c.rpartition("_")[2] for c in gradients.cotangents.values()}
     if "hessian" in suffixes:
         yield r"$x^{\mathrm{hessian}}_{ij}$ is the derivative of $\bar{x}_i$ by $x_j$."
+    if "jacobian" in suffixes:
+        yield r"$x^{\mathrm{jacobian}}_{ij}$ is the derivative of the result at $i$ by $x_j$."
     if "hvp" in suffixes:
         yield r"$x^{\mathrm{hvp}}$ is the Hessian of the result by $x$, times the direction."
-    read = [i for e in gradients.equations for a in accesses(e.body) for i in a.indices]
+    started = {e.target for e in gradients.shown if e.recurrence}
+    read = [
+        i
+        for e in gradients.shown
+        for a in accesses(e.body)
+        if a.tensor not in started
+        for i in a.indices
+    ]
     if any(not isinstance(i, Index | Access) and i.has(Index) for i in read):
         yield "A term of a sum in which an index leaves its range is left out."
 
@@ -285,7 +307,7 @@ def _index_rows(page: Page) -> Iterator[tuple[str, str]]:
     """The indices of each size."""
     forward = page.gradients.forward
     axes = [i for t in forward.inputs for i in t.axes]
-    equations = page.gradients.equations
+    equations = page.gradients.shown
     bound = [i for e in equations for r in e.body.atoms(Reduce) for i in r.bound]
     given = dict(forward.sizes)
     ranges: dict[str, list[Index]] = {}
@@ -322,7 +344,7 @@ def _entry(page: Page, e: Equation, same: Likewise, name: str) -> Entry:
     shape = r" \times ".join(expression_latex(i.size, page.names) for i in e.indices)
     wide = width(symbol)
     small = r"\tiny " if wide > 220 else r"\scriptsize " if wide > 160 else ""
-    room = LINE - 105.0 - min(wide, 160.0) - min(width(shape), 120.0)
+    room = LINE - 120.0 - min(wide, 160.0) - min(width(shape), 120.0)
     return Entry(
         symbol=f"{small}${symbol}$",
         name=_boxed(_typed(name), 5.4 * len(name) + 2.0, room),

@@ -26,6 +26,7 @@ from derive.text_printer import decimal_text, shared_coefficient
 _OPERATORS = {
     "sum": r"\sum",
     "prod": r"\prod",
+    "mean": r"\operatorname*{mean}",
     "max": r"\max",
     "min": r"\min",
     "logsumexp": r"\operatorname*{logsumexp}",

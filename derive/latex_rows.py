@@ -104,9 +104,14 @@ class Sheet:
 
     def block(self, equation: Equation, same: Likewise, tag: str) -> Iterator[tuple[Row, ...]]:
         rows = self.broken(equation, Row(self.access(equation), tag=tag), LINE - TAG)
-        matrix = self.matrix_row(equation, LINE - TAG)
+        second = [
+            row
+            for row in (self.initial_row(equation), self.matrix_row(equation, LINE - TAG))
+            if row != EMPTY
+        ]
+        matrix = second[0] if second else EMPTY
         beside = len(rows) == 1 and max(rows[0].width, matrix.width) <= HALF
-        below = [matrix] if matrix != EMPTY and not beside else []
+        below = second[1:] if beside else second
         if same.others:
             below.append(Row(right=rf"\rlap{{{self.likewise(same)}}}", sign=""))
         if beside:
@@ -120,6 +125,17 @@ class Sheet:
         numbers = [f"({self.numbers[t]})" for t in same.targets if t in self.numbers]
         layers = enumerated(list(map(str, same.others)))
         return rf"likewise for $\ell = {layers}$" + (f": {enumerated(numbers)}" if numbers else "")
+
+    def initial_row(self, equation: Equation, rule: str = "") -> Row:
+        """The initial line of a recurrence, or an empty row."""
+        initial, *others = equation.lines
+        if not others:
+            return EMPTY
+        left, right = (
+            expression_latex(e, self.names, equation.indices)
+            for e in (initial.access, initial.body)
+        )
+        return Row(left, right, rule)
 
     def matrix_row(self, equation: Equation, room: float, rule: str = "") -> Row:
         """The matrix form, or an empty row where there is none or it is too wide."""

@@ -113,6 +113,9 @@ class Page(Sheet):
             self.append(rows, left, step.after, step.rule, next(tags))
         self.append(rows, left, equation, IMPLIED, next(tags))
         rows[-1] = replace(rows[-1], tag=target(tag))
+        initial = self.initial_row(equation, "start value")
+        if initial != EMPTY:
+            rows.append(initial)
         matrix = self.matrix_row(equation, LINE - LABEL - TAG, "matrix form")
         if matrix != EMPTY:
             rows.append(matrix)

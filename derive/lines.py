@@ -190,6 +190,17 @@ def counts(node: ast.AST) -> bool:
     return False
 
 
+def is_position(node: ast.expr) -> bool:
+    """Whether -1, T or 5 stands on a left side: it is an initial line of a recurrence.
+
+    Capitals alone may also be meant as an index; then no other line assigns the tensor.
+    """
+    if isinstance(node, ast.Name):
+        return node.id.isupper()
+    names = (part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+    return counts(node) or not (is_ellipsis(node) or any(map(str.islower, names)))
+
+
 _REFUSED: dict[type, tuple[str, str]] = {
     ast.Attribute: ("attribute access", ""),
     ast.Lambda: ("`lambda`", ""),

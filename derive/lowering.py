@@ -4,6 +4,7 @@
     a[n,j] = exp(z[n,j]) / s[n]           ->    np.exp(z), np.divide(...)     elementwise
     m[n]   = max[j](z[n,j])               ->    np.maximum.reduce(z, axis=1)
     b[j,i] = a[i,j]                       ->    a.T, no statement at all
+    h[t,j] = tanh(h[t-1,j] + u[t,j])      ->    for t in range(T): ...            loops
 
 What comes out are statements in the order of the equations, each buffer computed once. A tensor
 that is a view of another, or does not vary along an axis, is not stored unless it is a result.
@@ -17,13 +18,18 @@ from dataclasses import replace
 
 from sympy import Expr, Mul, Pow, S, cosh, exp, log, sinh, tan
 
+from derive import extrema, scans
 from derive.accumulation import accumulated
 from derive.contraction import reduced, scaled, summed
 from derive.elementwise import Elementwise
 from derive.functions import Named, and_, mod
+from derive.hoisting import hoisted
+from derive.liveness import alive
+from derive.loops import Loops
 from derive.normal_form import conditions_inside, fresh, needed, pruned
 from derive.notation import Access, Equation, Index, Program, Reduce, accesses
-from derive.statements import LEADING, Buffer, Code, Lowered, Value, fields, size_text
+from derive.placement import placed
+from derive.statements import LEADING, Buffer, Code, Lowered, Value, size_text
 from derive.text_printer import text
 from derive.views import arranged, merged, shape_text
 
@@ -38,7 +44,8 @@ def lower(program: Program, results: Iterable[str] = ()) -> Lowered:
 
     `program` is in normal form, and stable. Equations that no result needs are left out.
     """
-    return _Lowering(needed(program, tuple(results) or program.results or (program.result,))).run()
+    wanted = needed(program, tuple(results) or program.results or (program.result,))
+    return _Lowering(hoisted(wanted)).run()
 
 
 class _Lowering:
@@ -59,17 +66,23 @@ class _Lowering:
         }
         self.taken |= {str(s) for t in program.inputs for i in t.axes for s in i.size.free_symbols}
         self.taken |= {str(s) for s, _ in program.sizes} | RESERVED
+        self.positions = _positions(program)
+        self.loops = Loops(self.values, program, self.computed, self.taken)
 
     def run(self) -> Lowered:
-        positions = _positions(self.program)
         for tensor in self.program.inputs:
             value = self.code.array(tensor.axes, tensor.kind, self.named(tensor.name))
             self.values.tensors[tensor.name] = (value, tensor.axes)
             self.values.shapes[tensor.name] = tuple(i.size for i in tensor.axes)
-        for equation in self.program.equations:
-            self.code.origin = equation.origin or equation.target
-            self.values.exact = equation.target in positions
-            self.equation(equation)
+        for group in scans.groups(self.program.equations):
+            if scans.recurrence(group) is None:
+                for equation in group:
+                    self.equation(equation)
+                continue
+            self.loops.lower(group)
+            for equation in group:
+                if equation.target in self.program.results:
+                    self.result(equation)
         return self.finished()
 
     def named(self, tensor: str) -> str:
@@ -78,12 +91,8 @@ class _Lowering:
         return self.names[tensor]
 
     def equation(self, e: Equation) -> None:
-        # `0*J + j` reads the first block of J: its offset is written as a size of value 0.
-        e = replace(e, body=e.body.xreplace(self.zeros)) if self.zeros else e
-        self.values.frame = (*e.indices, *e.bound)
-        value = accumulated(self.values, e)
-        if value is None:
-            value = self.reduction(e) if e.reduction else self.values.value(e.body)
+        self.code.origin = e.origin or e.target
+        value = self.computed(replace(e, body=self.loops.rewritten(e.body)))
         stored = e.target in self.program.results
         auxiliary = e.origin not in ("", e.target) and not stored
         if stored and value.indices and e.reduction not in ("argmax", "argmin"):
@@ -91,7 +100,7 @@ class _Lowering:
         buffer = self.code.buffers.get(value.buffer)
         if not e.indices:
             value = self.scalar(e.target, value)
-        elif buffer and buffer.anonymous and value.indices == e.indices:
+        elif buffer and buffer.anonymous and self.is_laid_out(value, e):
             if not auxiliary:
                 self.claim(buffer, e.target)
         elif stored:
@@ -99,7 +108,34 @@ class _Lowering:
         self.values.tensors[e.target] = (value, e.indices)
         self.values.shapes[e.target] = tuple(i.size for i in e.indices)
         if e.reduction in ("argmax", "argmin"):
-            self.values.positions.add(e.target)
+            self.values.positions[e.target] = Mul(*(i.size for i in e.bound))
+
+    def is_laid_out(self, value: Value, e: Equation) -> bool:
+        """Whether an array has the tensor's axes: in their order, where it is a result."""
+        if e.target in self.program.results or len(set(value.indices)) < len(value.indices):
+            return value.indices == e.indices
+        return set(value.indices) == set(e.indices)
+
+    def computed(self, e: Equation) -> Value:
+        """The value of an equation's body."""
+        # `0*J + j` reads the first block of J: its offset is written as a size of value 0.
+        e = replace(e, body=e.body.xreplace(self.zeros)) if self.zeros else e
+        self.values.exact = e.target in self.positions
+        self.values.frame = self.loops.frame(e)
+        value = placed(self.values, e) or accumulated(self.values, e)
+        if value is None:
+            value = self.reduction(e) if e.reduction else self.values.value(e.body)
+        return value
+
+    def result(self, e: Equation) -> None:
+        """A member of a scan as a result: its array, where its axes are in order there."""
+        self.code.origin = e.origin or e.target
+        value, _ = self.values.tensors[e.target]
+        buffer = self.code.buffers[value.buffer]
+        if value.indices == e.indices and not buffer.of:
+            self.claim(buffer, e.target)
+        else:
+            self.copied(e, value)
 
     def claim(self, buffer: Buffer, target: str) -> None:
         """Let an anonymous buffer be the target's."""
@@ -217,7 +253,13 @@ class _Lowering:
             some = f"{mask.text}.any(axis={axes})" if axes else mask.text
             self.code.check(f"_check_terms({some}, {text(e.access)!r})")
         value = self.values.real(self.chosen(e, neutral))
+        if found := extrema.extremum(self.values, function, value, *self.divided(e, value)):
+            return found
         return reduced(self.values, function, value, e.bound)
+
+    def divided(self, e: Equation, value: Value) -> tuple[tuple[Index, ...], tuple[Index, ...]]:
+        """The indices that a reduction leaves of a value, and its own."""
+        return tuple(i for i in e.indices if i in value.indices), e.bound
 
     def chosen(self, e: Equation, neutral: str) -> Value:
         """The term where the guard holds, else what loses against every other term."""
@@ -245,6 +287,9 @@ class _Lowering:
         """The position of the first extremum among the points of the bound ranges."""
         neutral = "-np.inf" if e.reduction == "argmax" else "np.inf"
         value = self.chosen(e, neutral)
+        function = "maximum" if e.reduction == "argmax" else "minimum"
+        if found := extrema.argument(self.values, function, value, *self.divided(e, value)):
+            return found
         whole = (*(i for i in e.indices if i in value.indices), *e.bound)
         kept = whole[: len(whole) - len(e.bound)]
         groups = (*((i,) for i in kept), e.bound)
@@ -266,18 +311,14 @@ class _Lowering:
 
     def finished(self) -> Lowered:
         """Everything that the results need, under the names that Python shall see."""
-        wanted = {self.names[t] for t in self.program.results}
-        kept = []
-        for s in reversed(self.code.statements):
-            if s.out in wanted or not s.out:
-                kept.append(s)
-                wanted |= fields(s.fresh) | fields(s.into)
+        results = {self.names[t] for t in self.program.results}
+        kept, wanted = alive(self.code.statements, self.code.buffers, results)
         renamed = {
             b: fresh(_identifier(t), self.taken) for t, b in self.names.items() if b[0] == "_"
         }
         used = {*wanted, *(self.names[t.name] for t in self.program.inputs)}
         buffers = tuple(
-            replace(b, name=renamed.get(b.name, b.name))
+            replace(b, name=renamed.get(b.name, b.name), of=renamed.get(b.of, b.of))
             for b in self.code.buffers.values()
             if b.name in used
         )
@@ -292,7 +333,7 @@ class _Lowering:
                 into=s.into.format_map(texts),
                 overwrites=tuple(renamed[b] for b in s.overwrites),
             )
-            for s in reversed(kept)
+            for s in kept
         )
         return Lowered(
             inputs=self.program.inputs,

@@ -13,11 +13,14 @@ from typing import Any
 
 from sympy import Symbol
 
-from derive.lines import Line, is_ellipsis, place_of, preorder, reduction
+from derive.lines import Line, is_ellipsis, is_position, place_of, preorder, reduction
 from derive.notation import ELLIPSIS, size
 from derive.source import Place, Source
 
-_RECURRENCE = "Lines such as h[-1,j] = h0[j] belong to recurrences, which are not supported yet."
+RECURRENCE = (
+    "A recurrence reads at t-1 what it assigns at t, as h[t] = a*h[t-1] + x[t] does, "
+    "and has an initial line, h[-1] = 0."
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Names:
     constants: Mapping[str, Any]
     given: Mapping[str, tuple[str, ...] | None] | None
     assigned: Mapping[str, int]  # the number of the equation
+    initial: Mapping[str, int]  # the number of the initial line of a recurrence
     subscripted: frozenset[str]
     indices: Mapping[str, Place]  # where each is first made
     used: frozenset[str]
@@ -67,6 +71,8 @@ def collect(
     print a sum in another order than it was written in, and it shall read back as the same.
     """
     assigned: dict[str, int] = {}
+    initial: dict[str, int] = {}
+    equations = {line.target for line in lines if not any(map(is_position, line.indices))}
     subscripted: set[str] = set()
     used = {*constants, *(given or {})}
     indices = {i: source.place(0, 0) for axes in (given or {}).values() for i in axes or ()}
@@ -75,15 +81,23 @@ def collect(
         _check_free(name, place, functions)
         if name in constants or name in (given or {}):
             raise place.error(f"`{name}` is given, it cannot be assigned")
-        if name in assigned:
-            before = place_of(source, lines[assigned[name]].left).number
-            raise place.error(f"`{name}` is assigned twice", f"Line {before} assigns it first.")
-        assigned[name] = number
+        starts = [node for node in line.indices if is_position(node)]
+        starts = starts if name in equations or not all(map(_is_name, starts)) else []
+        known, what = (
+            (initial, "has two initial lines") if starts else (assigned, "is assigned twice")
+        )
+        if name in known:
+            before = place_of(source, lines[known[name]].left).number
+            raise place.error(f"`{name}` {what}", f"The first is on line {before}.")
+        known[name] = number
         if line.indices:
             subscripted.add(name)
         bound: dict[str, Place] = {}
         for node in line.indices:
-            i, place = _index(source, node, functions, _RECURRENCE)
+            if node in starts:
+                used |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+                continue
+            i, place = _index(source, node, functions, RECURRENCE)
             indices.setdefault(i, place)
         reductions: set[int] = set()
         for part in preorder(line.body):
@@ -99,10 +113,26 @@ def collect(
                     used.add(word)
         for i in sorted(bound):
             indices.setdefault(i, bound[i])
+    for name, number in initial.items():
+        if name not in assigned:
+            raise place_of(source, lines[number].left).error(
+                f"`{name}` has an initial line, but no equation", RECURRENCE
+            )
     used |= {*assigned, *subscripted, *indices}
     return Names(
-        functions, constants, given, assigned, frozenset(subscripted), indices, frozenset(used)
+        functions,
+        constants,
+        given,
+        assigned,
+        initial,
+        frozenset(subscripted),
+        indices,
+        frozenset(used),
     )
+
+
+def _is_name(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name)
 
 
 def _index(

@@ -8,87 +8,27 @@ dense(10) after dense(128), relu    ->    z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 from sympy import Integer
 
 from derive import size_expressions
-from derive.definition import Case, Formula, Initial, ParameterRule
-from derive.instances import BATCH, LETTERS, Instance, Names, Value, described, instantiate
-from derive.notation import DeriveError, Equation, Index, Program, Tensor
-from derive.spec import Layer as LayerUse
-from derive.spec import Spec, Use
+from derive.bindings import bind, fits
+from derive.definition import Binding, Case, Computed, Formula
+from derive.definition import Layer as LayerUse
+from derive.instances import BATCH, LETTERS, Names, Value, described, instantiate
+from derive.layering import Built, Equations, Layering, Public, shape_of
+from derive.network_parts import Draw, Initializer, Layer, Network, Parameter, State
+from derive.notation import DeriveError, Equation, Program, Tensor
+from derive.spec import Spec
 from derive.toml_positions import KeyPath, SpecError
-from derive.updates import Optimizer, lean, optimizer
+from derive.updates import optimizer
+from derive.uses import checked
 
-
-@dataclass(frozen=True)
-class Initializer:
-    """`w[...] = formula` for every element of a parameter.
-
-    The program's inputs are at most one draw, `u[...]` (uniform on [0, 1)) or `e[...]` (standard
-    normal), and the numbers `fan_in`, `fan_out`; constants are put in. `draw` is "u", "e" or "".
-    """
-
-    name: str  # "glorot_uniform"
-    program: Program
-    draw: str
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A trained tensor."""
-
-    name: str  # "dense_1.W", the public name
-    axes: Tensor  # W_1[i,j], as the program reads it
-    initializer: Initializer  # equal ones are the same object
-    fan_in: int
-    fan_out: int
-
-    @property
-    def tensor(self) -> str:
-        """Its name in the program: "W_1"."""
-        return self.axes.name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(int(i.size) for i in self.axes.axes)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of the network: what it is called and what it computes."""
-
-    name: str  # "dense_1"
-    type: str  # "dense"
-    inputs: tuple[str, ...]  # names of layers, or "input"
-    equations: tuple[str, ...]  # the targets of its equations in the program
-    output: str  # the last of them
-    shape: tuple[int, ...]  # of the output, without the batch axis
-    parameters: tuple[str, ...]  # public names, shared ones too
-
-
-@dataclass(frozen=True)
-class Network:
-    """Everything that a module is generated from, besides what is plainly in the spec.
-
-    In the program all sizes are numbers but that of the batch, the index `n` with size `N`. Its
-    inputs are `x`, then `y` where the loss reads one, then the parameters in order; its results are
-    `L` and the output. `predict` and `proba` are programs that read the output tensor alone.
-    """
-
-    program: Program
-    input: Tensor  # x[n, ...]
-    target: Tensor | None  # y, or None where the loss reads no target
-    output: Tensor  # the last layer's, with its indices
-    layers: tuple[Layer, ...]
-    parameters: tuple[Parameter, ...]
-    optimizer: Optimizer
-    predict: Program | None
-    proba: Program | None
+__all__ = ["Draw", "Initializer", "Layer", "Network", "Parameter", "State", "compose"]
 
 
 def compose(spec: Spec) -> Network:
@@ -101,37 +41,55 @@ class _Composition:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.names = Names({"x", "y", "L", str(BATCH.size)})
-        self.equations: list[Equation] = []
+        self.built = Built(spec, Names({"x", "y", "L", str(BATCH.size)}))
+        self.names = self.built.names
+        self.equations = Equations()
         self.values: dict[str, Value] = {}
         self.layers: dict[str, Layer] = {}
-        self.parameters: dict[str, Parameter] = {}
-        self.initializers: dict[Initial, Initializer] = {}
-        self.owners: dict[str, str] = {}  # layer -> the one whose parameters it uses
-        self.number = 0
-        self.open = ""  # the layer whose number an activation may still share
+        self.public: dict[str, Public] = {}
+        self.outputs: dict[str, str] = {}  # of a layer made of layers the last one
+        self.loss: tuple[Equation, ...] = ()
+        self.path: KeyPath = ()  # the table of the spec that is read
 
     def run(self) -> Network:
         spec = self.spec
         x = self.read_input()
         self.values["input"] = Value("x", x.axes, "the input")
         for use in spec.layers:
-            self.add_layer(use)
-        output = self.values[spec.layers[-1].name]
+            self.path = use.path
+            shared, own = self.public.get(use.share), f"{use.name}."
+            self.add_layer(use, shared or own.__add__, bool(use.share))
+        last = spec.layers[-1].name
+        output = self.values[self.outputs.get(last, last)]
+        self.path = spec.loss.path
         y = self.add_loss(output)
-        parameters = tuple(self.parameters.values())
-        tensors = (x, *([y] if y else []), *(p.axes for p in parameters))
-        loss = spec.loss.definition
+        parameters = tuple(self.built.parameters.values())
+        states = tuple(self.built.states.values())
+        tensors = (
+            *(x, *([y] if y else [])),
+            *(p.axes for p in parameters),
+            *(s.axes for s in states),
+        )
+        out = Tensor(output.tensor, output.indices)
+        results = ("L", output.tensor)
         return Network(
-            Program(tuple(self.equations), tensors, results=("L", output.tensor)),
+            Program(
+                (*self.equations.training, *self.loss),
+                (*tensors, *(d.axes for d in self.built.draws)),
+                results=(*results, *(s.next for s in states)),
+            ),
             x,
             y,
-            Tensor(output.tensor, output.indices),
+            out,
             tuple(self.layers.values()),
             parameters,
             optimizer(spec),
-            self.answer(loss.predict, output),
-            self.answer(loss.proba, output),
+            self.answer(spec.loss.definition.predict, output),
+            self.answer(spec.loss.definition.proba, output),
+            states,
+            tuple(self.built.draws),
+            Program((*self.equations.inference, *self.loss), tensors, results=results),
+            Program(self.loss, (out, *([y] if y else []))),
         )
 
     def read_input(self) -> Tensor:
@@ -141,7 +99,7 @@ class _Composition:
         for use in self.spec.layers:
             for case in use.definition.cases:
                 for pattern, name in zip(case.inputs, use.inputs, strict=False):
-                    if name == "input" and pattern.fits(len(shape) + 1):
+                    if name == "input" and pattern.fits(len(shape) + 1) and not pattern.groups:
                         called = called or pattern.indices[1:]
         if called:
             called = ("t",) * (len(shape) - len(called)) + called
@@ -152,177 +110,159 @@ class _Composition:
             axes.append(self.names.index(name, Integer(size), axes))
         return Tensor("x", tuple(axes), "integer" if self.spec.input.is_tokens else "real")
 
-    def add_layer(self, use: LayerUse) -> None:
-        inputs = [self.values[name] for name in use.inputs]
-        case = self.fitting(use, inputs)
-        values = dict(zip([p.name for p in case.inputs] or ["x"], inputs, strict=True))
-        fields = dict(use.fields)
-        program = use.definition.program(case, fields)
-        self.take_number(use, case, [e.target for e in program.equations])
-        self.owners[use.name] = self.owners[use.share] if use.share else use.name
-        present = [r for r in case.parameters if not r.when or fields[r.when]]
-        tensors: dict[str, str | None] = {r.name: None for r in case.parameters}
-        tensors |= {r.name: self.parameter_tensor(use, r) for r in present}
-        tensors |= {e.target: self.numbered(e.target) for e in program.equations}
-        with _placed(self.spec, use.path, f"layer {use.name}"):
-            self.check_kinds(program, values)
-            instance = instantiate(program, values, tensors, fields, case.sizes, self.names)
-            for rule in present:
-                self.add_parameter(use, rule, program, instance)
-            result = instance.result
-            if not result.indices or result.indices[0].size != BATCH.size:
-                raise DeriveError(f"the first axis of its result {result.target} must be the batch")
-            shape = _shape(result.target, result.indices[1:])
-        self.equations += instance.equations
-        self.values[use.name] = Value(result.target, result.indices, use.name)
+    # Layers.
+
+    def add_layer(self, use: LayerUse, public: Public, shared: bool) -> None:
+        """A layer, what its parameters are called, and whether these are another layer's."""
+        inputs = tuple(self.outputs.get(name, name) for name in use.inputs)
+        use = replace(use, inputs=inputs)
+        values = [self.values[name] for name in inputs]
+        self.public[use.name] = public
+        first = values[:2] if use.definition.associative else values
+        case = self.fitting(use, values, first)
+        if case.layers:
+            self.add_layers(use, case, values, public, shared)
+            return
+        layer = Layering(self.built, use, case, public, shared)
+        with self.placed(f"layer {use.name}"):
+            result = layer.applied(first)
+            for value in values[len(first) :]:
+                result = layer.applied([result, value])
+            shape = shape_of(result.tensor, result.indices[1:])
+        self.equations.add(layer.equations)
+        self.values[use.name] = result
         self.layers[use.name] = Layer(
             use.name,
             use.type,
-            use.inputs,
-            tuple(e.target for e in instance.equations),
-            result.target,
+            inputs,
+            tuple(e.target for e in layer.equations.training),
+            result.tensor,
             shape,
-            tuple(f"{self.owners[use.name]}.{rule.name}" for rule in present),
+            tuple(public(rule.name) for rule in layer.present),
         )
 
-    def fitting(self, use: LayerUse, values: list[Value]) -> Case:
-        """The first case of the definition that the inputs fit."""
-        for case in use.definition.cases:
-            patterns = case.inputs
-            if not patterns and len(values) == 1:
-                return case
-            if len(patterns) == len(values) and all(
-                p.fits(len(v.indices)) for p, v in zip(patterns, values, strict=True)
-            ):
-                return case
+    def add_layers(
+        self, use: LayerUse, case: Case, values: list[Value], public: Public, shared: bool
+    ) -> None:
+        """The layers that a layer is made of, as `block_1.norm_1`."""
+        with self.placed(f"layer {use.name}"):
+            shapes = [[i.size for i in v.indices] for v in values]
+            binding = bind(use.definition, case, dict(use.fields), shapes)
+        names = dict(zip((p.name for p in case.inputs), use.inputs, strict=True))
+        names["input"] = use.inputs[0]
+        for layer in case.layers:
+            name = f"{use.name}.{layer.name}"
+            with self.placed(f"layer {name}"):
+                fields = _computed(layer, {**binding.values, **dict(use.fields)})
+            called = self.public[f"{use.name}.{layer.share}"] if layer.share else None
+            inner = replace(
+                layer,
+                name=name,
+                fields=fields,
+                inputs=tuple(self.outputs.get(names[i], names[i]) for i in layer.inputs),
+            )
+            self.add_layer(inner, called or _renamed(public, layer), shared or bool(layer.share))
+            names[layer.name] = name
+        self.outputs[use.name] = self.outputs.get(name, name)
+
+    def fitting(self, use: LayerUse, values: list[Value], first: list[Value]) -> Case:
+        """The first case of the definition that the inputs and the fields fit."""
+        ranks = [len(v.indices) for v in first]
+        by_inputs = []
+        with self.placed(f"layer {use.name}"):
+            for case in use.definition.cases:
+                if fits(use.definition, replace(case, when=""), dict(use.fields), ranks):
+                    by_inputs.append(case)
+                    if fits(use.definition, case, dict(use.fields), ranks):
+                        return case
+        if by_inputs:
+            fields = ", ".join(f"{name} = {value}" for name, value in use.fields)
+            message = f"layer {use.name}: {use.type} has no case for {fields}"
+            raise self.error(message)
+        more = " and more of them" if use.definition.associative else ""
         takes = " or ".join(
-            ", ".join(map(str, case.inputs)) or "one input" for case in use.definition.cases
+            dict.fromkeys(
+                (", ".join(map(str, case.inputs)) or "one input") + more
+                for case in use.definition.cases
+            )
         )
         given = " and ".join(map(described, values))
-        raise self.error(use, f"layer {use.name}: {use.type} takes {takes}, but is given {given}")
-
-    def take_number(self, use: LayerUse, case: Case, targets: list[str]) -> None:
-        """z_1 and a_1: an activation has the number of the layer that it is applied to."""
-        activation = use.definition.kind == "activation"
-        free = not any(f"{t}_{self.number}" in self.names.tensors for t in targets)
-        if activation and not case.parameters and use.inputs == (self.open,) and free:
-            self.open = ""
-        else:
-            self.number += 1
-            self.open = "" if activation else use.name
-
-    def numbered(self, name: str) -> str:
-        return self.names.tensor(f"{name}_{self.number}")
-
-    def check_kinds(self, program: Program, values: Mapping[str, Value]) -> None:
-        for tensor in program.inputs:
-            value = values.get(tensor.name)
-            if value is None or tensor.kind != "integer":
-                continue
-            if value.tensor != "x":
-                raise DeriveError(
-                    f"{tensor.name} is used as an index, but {value.source} is not made of integers"
-                )
-            if not self.spec.input.is_tokens:
-                raise DeriveError(
-                    f'{tensor.name} is used as an index: add dtype = "int64" to [input]'
-                )
-
-    # Parameters.
-
-    def parameter_tensor(self, use: LayerUse, rule: ParameterRule) -> str:
-        if not use.share:
-            return self.numbered(rule.name)
-        shared = self.parameters.get(f"{self.owners[use.name]}.{rule.name}")
-        if shared is None:
-            raise self.error(use, f"{use.share} has no parameter {rule.name} to share")
-        return shared.tensor
-
-    def add_parameter(
-        self, use: LayerUse, rule: ParameterRule, program: Program, instance: Instance
-    ) -> None:
-        name = f"{self.owners[use.name]}.{rule.name}"
-        axes = instance.axes[rule.name]
-        sizes = dict(zip(rule.indices, _shape(rule.name, axes), strict=True))
-        if name in self.parameters:
-            shared, needed = self.parameters[name].shape, tuple(sizes.values())
-            if shared != needed:
-                raise DeriveError(f"{name} has the shape {shared}, but {needed} is needed here")
-            return
-        result = {i.name for i in program.equations[-1].indices}
-        spelled = {i.upper(): size for i, size in sizes.items()}
-        spelled |= {k: v for k, v in use.fields if isinstance(v, int)}
-        fan_in, fan_out = (
-            size_expressions.value(text, spelled)
-            if text
-            else math.prod(size for i, size in sizes.items() if (i in result) is outgoing)
-            for text, outgoing in ((rule.fan_in, False), (rule.fan_out, True))
-        )
-        tensor = Tensor(instance.tensors[rule.name] or "", axes)
-        initializer = self.initializer(rule.initial)
-        self.parameters[name] = Parameter(name, tensor, initializer, fan_in, fan_out)
-
-    def initializer(self, initial: Initial) -> Initializer:
-        if initial not in self.initializers:
-            definition = self.spec.definitions.find("initializer", initial.name)
-            assert definition is not None, initial.name
-            values = dict(definition.constants) | dict(initial.fields)
-            program = lean(definition.program(definition.cases[0], values))
-            draw = next((t.name for t in program.inputs if t.name in ("u", "e")), "")
-            self.initializers[initial] = Initializer(initial.name, program, draw)
-        return self.initializers[initial]
+        message = f"layer {use.name}: {use.type} takes {takes}, but is given {given}"
+        if len(values) not in {len(case.inputs) or 1 for case in use.definition.cases}:
+            raise self.error(message, "inputs")
+        raise self.error(message)
 
     # Loss.
 
     def add_loss(self, output: Value) -> Tensor | None:
-        """Appends the loss as `L`; gives the target `y` as the loss reads it."""
-        use = self.spec.loss
-        program = use.definition.program(use.definition.cases[0], dict(use.fields))
-        *steps, last = program.equations
-        tensors: dict[str, str | None] = {e.target: self.names.tensor(e.target) for e in steps}
-        tensors |= {"y": "y", last.target: "L"}
-        with _placed(self.spec, use.path, f"loss {use.type}"):
+        """The loss as `L`; gives the target `y` as it reads it."""
+        definition = self.spec.loss.definition
+        with self.placed(f"loss {definition.name}"):
+            case, binding = self.loss_case()
+            program = definition.program(case, binding)
+            last = program.equation(program.result)
+            tensors: dict[str, str | None] = {
+                e.target: self.names.tensor(e.target) for e in program.equations if e is not last
+            }
+            tensors |= {"y": "y", last.target: "L"}
             if last.indices:
                 result = Tensor(last.target, last.indices)
                 raise DeriveError(f"{result} is no scalar: sum it or take its mean")
-            instance = instantiate(
-                program, {"z": output}, tensors, dict(use.fields), (), self.names
-            )
-        self.equations += instance.equations
+            instance = instantiate(program, {"z": output}, tensors, binding, self.names)
+        self.loss = instance.equations
         kinds = {t.name: t.kind for t in program.inputs}
         return Tensor("y", instance.axes["y"], kinds["y"]) if "y" in instance.axes else None
+
+    def loss_case(self) -> tuple[Case, Binding]:
+        use = self.spec.loss
+        fields = dict(use.fields)
+        for case in use.definition.cases:
+            if fits(use.definition, case, fields, ()):
+                return case, bind(use.definition, case, fields)
+        shown = ", ".join(f"{name} = {value}" for name, value in use.fields)
+        raise DeriveError(f"{use.type} has no case for {shown}")
 
     def answer(self, formula: Formula | None, output: Value) -> Program | None:
         """The program of `predict` or `proba`, of the output alone."""
         if formula is None:
             return None
-        use = self.spec.loss
-        program = use.definition.answer(formula, dict(use.fields))
-        tensors = {e.target: self.names.tensor(e.target) for e in program.equations}
-        with _placed(self.spec, use.path, f"loss {use.type}"):
-            instance = instantiate(
-                program, {"z": output}, tensors, dict(use.fields), (), self.names
-            )
+        definition = self.spec.loss.definition
+        with self.placed(f"loss {definition.name}"):
+            _, binding = self.loss_case()
+            program = definition.answer(formula, binding)
+            tensors = {e.target: self.names.tensor(e.target) for e in program.equations}
+            instance = instantiate(program, {"z": output}, tensors, binding, self.names)
         return Program(instance.equations, (Tensor(output.tensor, output.indices),))
 
-    def error(self, use: Use, message: str) -> SpecError:
-        return SpecError((self.spec.document.at_key(use.path, message),))
+    # Errors.
+
+    def error(self, message: str, *keys: str) -> SpecError:
+        return SpecError((self.spec.document.at_key((*self.path, *keys), message),))
+
+    @contextmanager
+    def placed(self, who: str) -> Iterator[None]:
+        """Gives an error its place in the spec, and says what it is about."""
+        try:
+            yield
+        except SpecError:
+            raise
+        except DeriveError as error:
+            raise self.error(f"{who}: {error}") from None
 
 
-def _shape(name: str, axes: Iterable[Index]) -> tuple[int, ...]:
-    """The sizes of axes that are not the batch."""
-    sizes = tuple(i.size for i in axes)
-    if not all(size.is_Integer for size in sizes):
-        raise DeriveError(f"an axis of {name} has the size of the batch, which is not fixed")
-    return tuple(map(int, sizes))
+def _computed(layer: LayerUse, known: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The fields of a layer within a definition, for the fields and sizes given to that."""
+    rules = {rule.name: rule for rule in layer.definition.fields}
+    found = []
+    for name, value in layer.fields:
+        if isinstance(value, Computed):
+            text = value.text
+            value = known[text] if text in known else size_expressions.value(text, known)
+            value = checked(rules[name], value)
+        found.append((name, value))
+    return tuple(found)
 
 
-@contextmanager
-def _placed(spec: Spec, path: KeyPath, who: str) -> Iterator[None]:
-    """Gives an error its place in the spec, and says what it is about."""
-    try:
-        yield
-    except SpecError:
-        raise
-    except DeriveError as error:
-        raise SpecError((spec.document.at_key(path, f"{who}: {error}"),)) from None
+def _renamed(public: Public, layer: LayerUse) -> Public:
+    names = dict(layer.renamed)
+    return lambda name: public(names.get(name, name))

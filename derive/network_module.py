@@ -8,24 +8,26 @@ The module needs NumPy alone. Its text depends on nothing but the spec and the l
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sympy import Abs, Expr, Function, Integer, Symbol, sign
+from sympy import Abs, Function, Symbol, sign
 
-from derive import kernels
+from derive import initial_values, workspaces
 from derive.derivation import Gradients
 from derive.functions import Named, maximum, minimum, where
-from derive.kernels import Citations, Kernel, Routine, public
-from derive.network import Network, Parameter
-from derive.notation import Program, Reduce, Tensor, accesses
+from derive.kernels import Kernel, Routine, public, raised, target
+from derive.network_parts import Network, Parameter, State
+from derive.notation import Program, Reduce, Tensor
 from derive.optimizer_kernel import kernel
+from derive.output_functions import functions
+from derive.passes import Derivatives
 from derive.render import render
-from derive.rolling import elided, mark, marked, resolve
+from derive.rolling import elided, marked, resolve
 from derive.scheduling import Schedule
 from derive.spec import Spec
-from derive.text_printer import text
 from derive.updates import Update
 
 WIDTH = 99  # columns of a line
@@ -40,12 +42,22 @@ class Module:
     summary: tuple[str, ...]
     dtype: str
     parameters: tuple[str, ...]
+    states: tuple[str, ...]
     size: str
     input: str
     target: str
     init: tuple[str, ...]
     output: str
     output_array: str
+    output_bar: str
+    arguments: tuple[str, ...]
+    draws: tuple[str, ...]
+    renewals: tuple[str, ...]
+    input_bar: tuple[str, ...]
+    no_input_grad: tuple[str, ...]
+    per_sample: tuple[str, ...]
+    no_per_sample: tuple[str, ...]
+    second: tuple[str, ...]
     kernels: tuple[Kernel, ...]
     functions: tuple[Routine, ...]
     optimizer: str
@@ -54,42 +66,83 @@ class Module:
     predict: str
     predicted: str
     predict_proba: tuple[str, ...]
+    ignored: tuple[int, ...]
+    of_batch: str  # how many targets a mean over a batch is of
+    of_epoch: str  # and that of the batches so far, and of all
+    of_all: str
 
 
-def source(spec: Spec, network: Network, gradients: Gradients, update: Update) -> str:
+def source(spec: Spec, network: Network, derivatives: Derivatives, update: Update) -> str:
     """The text of the module; deterministic, and tidy as it is."""
-    cited = Citations(
-        {target: mark(number) for target, number in gradients.numbers.items()},
-        {e.target: marked(str(e)) for e in gradients.equations},
-    )
-    training, schedule = kernels.training(gradients, network, spec.accuracy, cited)
-    inference = kernels.inference(gradients.forward, network, spec.accuracy, cited)
+    training, schedule = workspaces.training(derivatives, network, spec.accuracy)
+    inference = workspaces.inference(derivatives, network, spec.accuracy)
+    each = workspaces.per_sample(derivatives, network, spec.accuracy)
+    second = workspaces.second(derivatives, network, spec.accuracy)
     last = network.output.axes[-1].size
     classes = int(last) if last.is_Integer else None  # an output of axes (N,) has none
+    bars = derivatives.gradients.cotangents
+    ignored = dict(spec.loss.fields).get("ignore_index")
+    ignored = ignored if isinstance(ignored, int) else None
     module = Module(
         name=spec.name,
         title=literal(spec.title or spec.name),
-        summary=tuple(_summary(spec, network, gradients, update, schedule)),
+        summary=tuple(_summary(spec, network, derivatives.gradients, update, schedule)),
         dtype=spec.dtype,
-        parameters=_declared(network.parameters),
+        parameters=_declared("PARAMETERS", network.parameters),
+        states=_declared("STATES", network.states),
         size=f"{_count(network.parameters):,}",
         input=_described(network.input, spec.input.vocabulary),
-        target=_described(kernels.target(network), classes),
-        init=_initialized(network.parameters),
+        target=_described(target(network), classes, ignored),
+        init=tuple(initial_values.lines(network, WIDTH - 4)),
         output=network.output.name,
         output_array=training.output,
-        kernels=(training, inference, kernel(update)),
-        functions=tuple(kernels.functions(network, spec.accuracy)),
+        output_bar=training.output_bar,
+        arguments=tuple(_arguments(network)),
+        draws=("draw",) * bool(network.draws),
+        renewals=("renew",) * bool(network.states),
+        input_bar=(bars["x"],) if "x" in bars else (),
+        no_input_grad=() if "x" in bars else raised(_NO_INPUT_GRAD),
+        per_sample=tuple(k.workspace for k in (each,) if k),
+        no_per_sample=() if each else raised(f"per_sample_grad: {derivatives.each}"),
+        second=tuple(k.workspace for k in (second,) if k),
+        kernels=tuple(k for k in (training, inference, each, second, kernel(update)) if k),
+        functions=(
+            *initial_values.functions(network, spec.accuracy),
+            *functions(derivatives, network, spec.accuracy, ignored),
+        ),
         optimizer=network.optimizer.name,
         epochs=spec.training.epochs,
         batch_size=spec.training.batch_size,
         predict="Class labels." if network.predict else f"The output {network.output.name}.",
         predicted="labels(z)" if network.predict else "z",
         predict_proba=_PREDICT_PROBA if network.proba else (),
+        ignored=() if ignored is None else (ignored,),
+        of_batch="len(rows)" if ignored is None else "of_batch",
+        of_epoch="done" if ignored is None else "max(counted, 1)",
+        of_all="len(x)" if ignored is None else "max(counted, 1)",
     )
     return tidy(render("network.py.jinja", module=module))
 
 
+def _arguments(network: Network) -> Iterable[str]:
+    """What `seed` and `sample_weight` are."""
+    yield from textwrap.wrap(
+        f"`seed` fixes what is drawn at random: {_drawn(network)}. `sample_weight`, of shape (N,), "
+        "are factors of the samples' losses; the mean is over all N as ever.",
+        WIDTH - 4,
+    )
+
+
+def _drawn(network: Network) -> str:
+    """What is drawn at random, in words."""
+    if not network.draws:
+        return "nothing in this network"
+    found = [f"{d.axes.name} ({d.distribution})" for d in network.draws]
+    more = ["..."] if len(found) > 4 else []
+    return ", ".join([*found[:4], *more])
+
+
+_NO_INPUT_GRAD = "input_grad: the input is made of integers; there is no derivative by it"
 _PREDICT_PROBA = (
     "def predict_proba(self, x):",
     '    """The probability of each class."""',
@@ -104,50 +157,32 @@ def literal(title: str) -> str:
     return shown.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _described(tensor: Tensor, stop: int | None) -> str:
-    """The axes of an input, a free size by its letter, and the bound of its integers."""
+def _described(tensor: Tensor, stop: int | None, ignored: int | None = None) -> str:
+    """The axes of an input, a free size by its letter, and the integers that it may hold."""
     axes = ", ".join(
         f'"{i.size}"' if isinstance(i.size, Symbol) else str(i.size) for i in tensor.axes
     )
     below = stop if tensor.kind == "integer" else None
     comma = "," if len(tensor.axes) == 1 else ""
-    return f'{{"name": "{tensor.name}", "axes": ({axes}{comma}), "below": {below}}}'
+    also = f', "ignored": {ignored}' if ignored is not None else ""
+    return f'{{"name": "{tensor.name}", "axes": ({axes}{comma}), "below": {below}{also}}}'
 
 
 def _count(parameters: Iterable[Parameter]) -> int:
     return sum(math.prod(p.shape) for p in parameters)
 
 
-def _declared(parameters: Iterable[Parameter]) -> tuple[str, ...]:
-    """The table of public names and shapes, repeated layers in a loop."""
-    lines = [f'PARAMETERS["{public(p.name)}"] = {p.shape}' for p in parameters]
+def _declared(table: str, tensors: Iterable[Parameter | State]) -> tuple[str, ...]:
+    """A table of public names and shapes, repeated layers in a loop."""
+    shapes = {t.name: tuple(int(i.size) for i in t.axes.axes) for t in tensors}
+    lines = [f'{table}["{public(name)}"] = {shape}' for name, shape in shapes.items()]
     _, (resolved,) = resolve([lines])
+    if not shapes:
+        return (f"{table} = {{}}",)
     if any(line.startswith("for ") for line in resolved):
-        return ("PARAMETERS = {}  # public name: shape", *resolved)
-    entries = (f'    "{p.name}": {p.shape},' for p in parameters)
-    return ("PARAMETERS = {  # public name: shape", *entries, "}")
-
-
-def _initialized(parameters: Iterable[Parameter]) -> tuple[str, ...]:
-    """The initializers' formulas with a draw for each element."""
-    lines = [f'params["{public(p.name)}"][...] = {_initial(p)}' for p in parameters]
-    return resolve([lines])[1][0]
-
-
-def _initial(parameter: Parameter) -> str:
-    """The formula with a draw for each element and numbers for the fans.
-
-    sqrt(6/(fan_in + fan_out))*(2*u[p] - 1)  ->  0.1767766952966369*(2*draw.random((64, 128)) - 1)
-    """
-    draws = {"u": f"draw.random({parameter.shape})", "e": f"draw.normal(size={parameter.shape})"}
-    values: dict[str, Expr] = {name: Symbol(call) for name, call in draws.items()}
-    values |= {"fan_in": Integer(parameter.fan_in), "fan_out": Integer(parameter.fan_out)}
-    for equation in parameter.initializer.program.equations:
-        read = {a: values[a.tensor] for a in accesses(equation.body)}
-        values[equation.target] = equation.body.xreplace(read)
-    body = values[parameter.initializer.program.result]
-    body = body.replace(lambda e: e.is_number and not e.is_Rational, lambda e: e.evalf(30))
-    return text(body.replace(lambda e: e.is_Float, lambda e: Symbol(repr(float(e)))))
+        return (f"{table} = {{}}  # public name: shape", *resolved)
+    entries = (f'    "{name}": {shape},' for name, shape in shapes.items())
+    return (f"{table} = {{  # public name: shape", *entries, "}")
 
 
 def _summary(
@@ -185,6 +220,10 @@ def _summary(
         "samples in a batch; the axes of an array are the indices that its equation has, in order. "
         "`w` and `w_bar` hold all parameters and their cotangents one after the other, element p."
     )
+    modes = [*_modes(network)]
+    if modes:
+        yield ""
+        yield from _paragraph(" ".join(modes))
     kinks = list(_kinks(gradients.forward, {layer.type for layer in network.layers}))
     if kinks:
         yield ""
@@ -199,6 +238,15 @@ def _summary(
         f"A gradient on a batch of {spec.training.batch_size} takes {_rounded(operations)} "
         f"floating-point operations and moves {_rounded(elements * size)} bytes."
     )
+
+
+def _modes(network: Network) -> Iterable[str]:
+    """How training and inference differ."""
+    if network.draws:
+        yield f"In training mode random numbers are drawn for every batch, {_drawn(network)};"
+        yield "in inference mode there are none."
+    if network.states:
+        yield "The arrays in STATES are renewed by every training step, and read in inference mode."
 
 
 def _table(network: Network) -> Iterable[str]:
@@ -252,10 +300,13 @@ def tidy(module: str) -> str:
 
 
 def _shortened(line: str) -> list[str]:
-    """A call that is too long, its comment above it and its arguments on lines of their own."""
+    """A line that is too long; of a call the comment is above it, the arguments are below."""
     if len(line) <= WIDTH:
         return [line]
     margin = line[: len(line) - len(line.lstrip())]
+    if line.startswith(f"{margin}# "):
+        first, *rest = _broken(line[len(margin) + 2 :], WIDTH - len(margin) - 6)
+        return [f"{margin}# {first}", *(f"{margin}#     {part}" for part in rest)]
     code, _, comment = line.partition("  # ")
     lines = [f"{margin}# {comment}"] if comment else []
     return lines + textwrap.wrap(
@@ -265,3 +316,17 @@ def _shortened(line: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _broken(text: str, width: int) -> Iterable[str]:
+    """Text on several lines: broken at spaces, a long word behind an operator or a bracket."""
+    line = ""
+    for word in text.split():
+        parts = [word] if len(word) <= width else re.findall(r"[^*(]*[*(]*", word)
+        for k, part in enumerate(parts):
+            space = " " if line and not k else ""
+            if line and len(line) + len(space) + len(part) > width:
+                yield line
+                line, space = "", ""
+            line += space + part
+    yield line

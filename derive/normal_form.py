@@ -16,7 +16,17 @@ from dataclasses import replace
 from sympy import Expr, Mul, S, Symbol
 
 from derive.functions import and_, floordiv, le, lt, mod, not_, or_, where
-from derive.notation import Access, Equation, Index, Program, Reduce, accesses
+from derive.notation import (
+    Access,
+    Equation,
+    Index,
+    Program,
+    Recurrence,
+    Reduce,
+    accesses,
+    indices,
+)
+from derive.scans import in_order, reads
 
 _LETTERS = {
     "sum": "s",
@@ -47,13 +57,16 @@ def fresh(base: str, taken: set[str]) -> str:
 
 def needed(program: Program, results: tuple[str, ...]) -> Program:
     """The program with only those equations that its results depend on."""
-    wanted = set(results)
-    kept = []
-    for equation in reversed(program.equations):
-        if equation.target in wanted:
-            kept.append(equation)
-            wanted |= {a.tensor for a in accesses(equation.body)}
-    return replace(program, equations=tuple(reversed(kept)), results=results)
+    known = {e.target: e for e in program.equations}
+    wanted: set[str] = set()
+    pending = [name for name in results if name in known]
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending += [other for other in reads(known[name]) if other in known]
+    kept = tuple(e for e in program.equations if e.target in wanted)
+    return replace(program, equations=kept, results=results)
 
 
 def names(program: Program) -> set[str]:
@@ -61,31 +74,64 @@ def names(program: Program) -> set[str]:
     return {e.target for e in program.equations} | {t.name for t in program.inputs}
 
 
-def shapes(program: Program) -> dict[str, tuple[Expr, ...]]:
-    """The sizes of every tensor's axes."""
-    sizes = {t.name: tuple(i.size for i in t.axes) for t in program.inputs}
-    return sizes | {e.target: tuple(i.size for i in e.indices) for e in program.equations}
+Span = tuple[tuple[Expr, Expr], ...]  # of each axis the first position, and how many there are
+
+
+def spans(program: Program) -> dict[str, Span]:
+    """The positions at which every tensor may be read, the start of a recurrence included."""
+    found = {t.name: tuple((S.Zero, i.size) for i in t.axes) for t in program.inputs}
+    return found | {e.target: span(e.indices, e.recurrence) for e in program.equations}
+
+
+def span(axes: Iterable[Index], recurrence: Recurrence | None = None) -> Span:
+    """`0..size-1` for each axis, and for that of a recurrence `-1..size-1` or `0..size`."""
+
+    def positions(i: Index) -> tuple[Expr, Expr]:
+        if recurrence is None or i != recurrence.index:
+            return S.Zero, i.size
+        return (S.NegativeOne if recurrence.step < 0 else S.Zero), i.size + 1
+
+    return tuple(map(positions, axes))
 
 
 class _Flattening:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.taken = names(program)
-        self.shapes = shapes(program)
+        self.spans = spans(program)
         self.sizes = dict(program.sizes)
         self.equations: list[Equation] = []
         self.auxiliary: dict[tuple[Expr, tuple[Index, ...]], Access] = {}
 
     def run(self) -> Program:
         for equation in self.program.equations:
-            body = _scaled_inside(equation.body)
-            order = equation.indices
-            if isinstance(body, Reduce):
-                body = self.reduction(body, order, equation)
-            else:
-                body = self.scalar(body, order, equation)
-            self.equations.append(replace(equation, body=body))
-        return replace(self.program, equations=tuple(self.equations))
+            recurrence = self.recurrence(equation)
+            body = self.body(equation.body, equation.indices, equation)
+            self.equations.append(replace(equation, body=body, recurrence=recurrence))
+        return in_order(replace(self.program, equations=tuple(self.equations)))
+
+    def body(self, e: Expr, order: tuple[Index, ...], parent: Equation) -> Expr:
+        """A right side: a scalar expression, or one reduction of one."""
+        e = _scaled_inside(e)
+        if isinstance(e, Reduce):
+            return self.reduction(e, order, parent)
+        return self.scalar(e, order, parent)
+
+    def recurrence(self, equation: Equation) -> Recurrence | None:
+        """The recurrence with its initial value named, unless it is a number or a tensor."""
+        if (recurrence := equation.recurrence) is None:
+            return None
+        initial = recurrence.initial
+        if initial.is_Number:
+            return recurrence
+        if isinstance(initial, Access) and all(isinstance(i, Index) for i in initial.indices):
+            return recurrence
+        free = tuple(i for i in equation.indices if i in indices(initial))
+        target = fresh(f"{equation.target}_start", self.taken)
+        body = self.body(initial, free, equation)
+        self.equations.append(Equation(target, free, body, equation.origin or equation.target))
+        self.spans[target] = span(free)
+        return replace(recurrence, initial=Access(target, *free))
 
     def reduction(self, e: Reduce, order: tuple[Index, ...], parent: Equation) -> Expr:
         term = self.scalar(e.term, order + e.bound, parent)
@@ -108,25 +154,31 @@ class _Flattening:
 
     def named(self, e: Expr, order: tuple[Index, ...], parent: Equation) -> Access:
         free = e.atoms(Index) - set(e.bound)
-        indices = tuple(i for i in order if i in free)
-        key = (_canonical(e), indices)
+        own = tuple(i for i in order if i in free)
+        key = (_canonical(e), own)
         if key not in self.auxiliary:
             target = fresh(_LETTERS[e.op] + _number(parent.target), self.taken)
             origin = parent.origin or parent.target
-            self.equations.append(Equation(target, indices, e, origin))
-            self.shapes[target] = tuple(i.size for i in indices)
-            self.auxiliary[key] = Access(target, *indices)
+            self.equations.append(Equation(target, own, e, origin))
+            self.spans[target] = span(own)
+            self.auxiliary[key] = Access(target, *own)
         return self.auxiliary[key]
 
     def guards(self, term: Expr, guard: Expr) -> Iterable[Expr]:
         """Conditions under which every access of `term` stays inside; none for what surely does."""
         stated = set(_conjuncts(guard))
-        for access, conditions in _reached(term, ()):
-            for e, size in zip(access.indices, self.shapes[access.tensor], strict=True):
-                inside = and_(
-                    *(c for c in conditions_inside(e, size, self.sizes) if c not in stated)
-                )
+        for access, conditions in reached(term, ()):
+            for on_axis in conditions_of(access, self.spans[access.tensor], self.sizes):
+                inside = and_(*(c for c in on_axis if c not in stated))
                 yield or_(not_(and_(*conditions)), inside) if conditions else inside
+
+
+def conditions_of(
+    access: Access, span_: Span, sizes: dict[Symbol, Expr]
+) -> Iterable[tuple[Expr, ...]]:
+    """What has to hold for an access to stay inside its tensor, axis by axis."""
+    for e, (first, count) in zip(access.indices, span_, strict=True):
+        yield () if isinstance(e, Access) else conditions_inside(e - first, count, sizes)
 
 
 def conditions_inside(e: Expr, size: Expr, sizes: dict[Symbol, Expr]) -> tuple[Expr, ...]:
@@ -135,9 +187,9 @@ def conditions_inside(e: Expr, size: Expr, sizes: dict[Symbol, Expr]) -> tuple[E
         return ()  # a lookup: an id outside the table is an error, not a term left out
     lowest, highest = bounds(e)
     conditions = []
-    if not _nonnegative(lowest, sizes):
+    if not nonnegative(lowest, sizes):
         conditions.append(le(S.Zero, e))
-    if not _nonnegative(size - 1 - highest, sizes):
+    if not nonnegative(size - 1 - highest, sizes):
         conditions.append(lt(e, size))
     return tuple(conditions)
 
@@ -183,7 +235,7 @@ def pruned(e: Expr, sizes: dict[Symbol, Expr]) -> Expr:
     def decided(condition: Expr) -> Expr:
         a, b = condition.args
         margin = (b - a - (1 if isinstance(condition, lt) else 0)).expand()
-        return S.One if _nonnegative(bounds(margin)[0], sizes) else condition
+        return S.One if nonnegative(bounds(margin)[0], sizes) else condition
 
     found = {c: decided(c) for c in e.atoms(lt, le)}
     return e.xreplace({c: d for c, d in found.items() if d != c})
@@ -201,7 +253,7 @@ def reduced(e: Expr, sizes: dict[Symbol, Expr]) -> Expr:
                 quotient += q
         rest = (a - c * quotient).expand()
         low, high = bounds(rest)
-        if _nonnegative(low, sizes) and _nonnegative(c - 1 - high, sizes):
+        if nonnegative(low, sizes) and nonnegative(c - 1 - high, sizes):
             return quotient if isinstance(part, floordiv) else rest
         if quotient == 0:
             return part
@@ -212,31 +264,29 @@ def reduced(e: Expr, sizes: dict[Symbol, Expr]) -> Expr:
     return reduced(e.xreplace(changed), sizes) if changed else e
 
 
-def without_implied_guards(
-    e: Expr, shapes: dict[str, tuple[Expr, ...]], sizes: dict[Symbol, Expr]
-) -> Expr:
+def without_implied_guards(e: Expr, spans_: dict[str, Span], sizes: dict[Symbol, Expr]) -> Expr:
     """sum[p](where(0 <= i-p and i-p < K, w[i-p], 0)) -> sum[p](w[i-p]): the access says it."""
     if isinstance(e, Reduce):
-        term = without_implied_guards(e.term, shapes, sizes)
+        term = without_implied_guards(e.term, spans_, sizes)
         implied = {
             condition
-            for access, conditions in _reached(term, ())
+            for access, conditions in reached(term, ())
             if not conditions
-            for index, size in zip(access.indices, shapes[access.tensor], strict=True)
-            for condition in conditions_inside(index, size, sizes)
+            for on_axis in conditions_of(access, spans_[access.tensor], sizes)
+            for condition in on_axis
         }
         guard = and_(*(c for c in _conjuncts(e.guard) if c not in implied))
         return Reduce(e.op, term, e.bound, guard)
     if not e.has(Reduce):
         return e
-    return e.func(*(without_implied_guards(a, shapes, sizes) for a in e.args))
+    return e.func(*(without_implied_guards(a, spans_, sizes) for a in e.args))
 
 
 def _conjuncts(guard: Expr) -> tuple[Expr, ...]:
     return guard.args if isinstance(guard, and_) else (guard,)
 
 
-def _nonnegative(e: Expr, sizes: dict[Symbol, Expr]) -> bool:
+def nonnegative(e: Expr, sizes: dict[Symbol, Expr]) -> bool:
     """Whether an expression in sizes is surely >= 0; sizes are at least 1."""
     if not e.is_finite:
         return False
@@ -257,18 +307,18 @@ def _shifted(e: Expr) -> Expr:
     ).expand()
 
 
-def _reached(e: Expr, conditions: tuple[Expr, ...]) -> Iterable[tuple[Access, tuple[Expr, ...]]]:
+def reached(e: Expr, conditions: tuple[Expr, ...]) -> Iterable[tuple[Access, tuple[Expr, ...]]]:
     """Each access with the conditions of the `where` branches that it stands in."""
     if isinstance(e, where):
         condition, a, b = e.args
-        yield from _reached(condition, conditions)
-        yield from _reached(a, (*conditions, condition))
-        yield from _reached(b, (*conditions, not_(condition)))
+        yield from reached(condition, conditions)
+        yield from reached(a, (*conditions, condition))
+        yield from reached(b, (*conditions, not_(condition)))
         return
     if isinstance(e, Access):
         yield e, conditions
     for a in e.args:
-        yield from _reached(a, conditions)
+        yield from reached(a, conditions)
 
 
 def _scaled_inside(e: Expr) -> Expr:

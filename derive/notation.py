@@ -13,8 +13,9 @@ equation. Everything here is frozen. Meaning is given by `interpreter.evaluate`,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy
@@ -26,6 +27,7 @@ from derive.text_printer import equation_text
 
 REDUCTIONS = ("sum", "mean", "prod", "max", "min", "logsumexp", "argmax", "argmin")
 ELLIPSIS = "..."
+REMEMBERED = 1 << 14  # expressions of which each is one object, and taken apart once
 
 
 class DeriveError(ValueError):
@@ -56,8 +58,13 @@ class Index(Symbol):
     __slots__ = ("size",)
 
     def __new__(cls, name: str, size_: Expr | None = None) -> Index:
+        return cls._made(name, size(name.upper()) if size_ is None else S(size_))
+
+    @classmethod
+    @lru_cache(maxsize=REMEMBERED)  # one object, so that comparing is quick
+    def _made(cls, name: str, size_: Expr) -> Index:
         self = Symbol.__xnew__(cls, name, integer=True, nonnegative=True)
-        self.size = size(name.upper()) if size_ is None else S(size_)
+        self.size = size_
         return self
 
     def _hashable_content(self) -> tuple[Any, ...]:
@@ -85,8 +92,13 @@ class Access(Expr):
     is_finite = True
 
     def __new__(cls, tensor: str | Str, *indices: Any) -> Access:
-        name = tensor if isinstance(tensor, Str) else Str(tensor)
-        return Expr.__new__(cls, name, *map(S, indices))
+        name = tensor.name if isinstance(tensor, Str) else tensor
+        return cls._made(name, *map(S, indices))
+
+    @classmethod
+    @lru_cache(maxsize=REMEMBERED)
+    def _made(cls, name: str, *indices: Expr) -> Access:
+        return Expr.__new__(cls, Str(name), *indices)
 
     @property
     def tensor(self) -> str:
@@ -171,6 +183,25 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Recurrence:
+    """What an equation says of its target before the first step: `h[-1,j] = h0[j]`.
+
+    The target may then be read at `index + step`, anywhere: at -1 (step -1) or at the size of
+    `index` (step +1) it is `initial`, an expression in the equation's other indices; in normal form
+    a number or one access to a tensor outside the scan, at plain indices.
+    """
+
+    index: Index
+    step: int  # -1: runs forward, h[t-1] is read; +1: runs backward, h[t+1] is read
+    initial: Expr
+
+    @property
+    def start(self) -> Expr:
+        """The position of the initial value on the axis: -1, or the size."""
+        return S.NegativeOne if self.step < 0 else self.index.size
+
+
+@dataclass(frozen=True)
 class Equation:
     """`target[indices] = body`, each index running over its whole range.
 
@@ -182,6 +213,7 @@ class Equation:
     indices: tuple[Index, ...]
     body: Expr
     origin: str = ""  # the equation of the derivation that this one computes a part of
+    recurrence: Recurrence | None = None
 
     @property
     def access(self) -> Access:
@@ -202,6 +234,18 @@ class Equation:
     @property
     def guard(self) -> Expr:
         return self.body.guard if isinstance(self.body, Reduce) else S.One
+
+    @property
+    def lines(self) -> tuple[Equation, ...]:
+        """As it is written: the initial line of a recurrence, `h[-1,j] = h0[j]`, and the equation.
+
+        The initial line is for printing alone: one of its indices is a position.
+        """
+        if self.recurrence is None:
+            return (self,)
+        start = {self.recurrence.index: self.recurrence.start}
+        indices = tuple(start.get(i, i) for i in self.indices)
+        return Equation(self.target, indices, self.recurrence.initial), self
 
     def __str__(self) -> str:
         return equation_text(self.access, self.body)
@@ -225,17 +269,27 @@ class Program:
         return self.results[0] if self.results else self.equations[-1].target
 
     def equation(self, target: str) -> Equation:
-        return next(e for e in self.equations if e.target == target)
+        return self._by_target[target]
+
+    @cached_property
+    def _by_target(self) -> Mapping[str, Equation]:
+        return {e.target: e for e in reversed(self.equations)}
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.equations))
+        return "\n".join(str(line) for e in self.equations for line in e.lines)
 
 
 def accesses(expression: Expr) -> Iterator[Access]:
     """Every access in an expression, lookups within indices included, in preorder."""
-    return (e for e in sympy.preorder_traversal(expression) if isinstance(e, Access))
+    return iter(_accesses(expression))
 
 
+@lru_cache(maxsize=REMEMBERED)
+def _accesses(expression: Expr) -> tuple[Access, ...]:
+    return tuple(e for e in sympy.preorder_traversal(expression) if isinstance(e, Access))
+
+
+@lru_cache(maxsize=REMEMBERED)
 def indices(expression: Expr) -> frozenset[Index]:
     """Every index that stands in an expression, bound ones included."""
     return frozenset(expression.atoms(Index))

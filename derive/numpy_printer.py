@@ -9,16 +9,15 @@ Lines keep to 99 columns at the indentation where they stand in a module.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from sympy import Mul
 
 from derive.scheduling import Schedule
-from derive.statements import Statement, size_text
+from derive.statements import DTYPES, Loop, Statement, size_text
 from derive.views import shape_text
 
 WIDTH = 91  # 99 columns less two levels of indentation
-DTYPES = {"real": "dtype", "integer": "np.int64", "boolean": "bool"}
 
 
 def lines(
@@ -29,41 +28,65 @@ def lines(
     `names` gives the text of each buffer (`prefixed`), `numbers` those of the equations by target.
     """
     out: list[str] = []
+    for loop, group in groupby(statements, key=lambda s: s.loop):
+        if loop is None:
+            out.extend(plain(group, names, numbers))
+        else:
+            out.append(header(loop))
+            out.extend(f"    {line}" for line in plain(group, names, numbers, WIDTH - 4))
+    return tuple(out)
+
+
+def header(loop: Loop) -> str:
+    """The line that a loop begins with."""
+    size = size_text(loop.size)
+    steps = f"{size_text(loop.size - 1)}, -1, -1" if loop.backward else size
+    return f"for {loop.counter} in range({steps}):"
+
+
+def plain(
+    statements: Iterable[Statement],
+    names: Mapping[str, str],
+    numbers: Mapping[str, object],
+    width: int = WIDTH,
+) -> Iterable[str]:
+    """The lines of statements which stand in one loop, or in none."""
     quiet = False
     for s in statements:
         if s.quiet and not quiet:
-            out.append('with np.errstate(all="ignore"):  # of elements that are left out')
+            yield 'with np.errstate(all="ignore"):  # of elements that are left out'
         quiet = s.quiet
         margin = "    " * quiet
         text = s.text.format_map(names)
         cited = f"  # ({numbers[s.origin]})" if s.origin in numbers else ""
         for k, line in enumerate(text.split("\n")):
-            first, *rest = wrapped(margin + line, WIDTH)
-            out.append(first + cited * (k == 0))
-            out.extend(rest)
-    return tuple(out)
+            first, *rest = wrapped(margin + line, width)
+            yield first + cited * (k == 0)
+            yield from rest
 
 
 def prefixed(schedule: Schedule, prefix: str) -> Mapping[str, str]:
-    """The text of each buffer: its name behind the prefix, a scalar's name alone."""
-    return {b.name: (prefix if b.shape else "") + b.name for b in schedule.buffers}
+    """The text of each buffer: its name behind the prefix; a scalar's, or a step's, alone."""
+    return {b.name: (prefix if b.shape and not b.local else "") + b.name for b in schedule.buffers}
 
 
 def allocation(schedule: Schedule, names: Mapping[str, str]) -> tuple[str, ...]:
     """The lines that make a workspace's arrays. They read the sizes, `dtype` and what is given."""
     out: list[str] = []
+    shape_of = {b.name: b.shape for b in schedule.buffers}
     for slot in schedule.slots:
-        shapes = {b: schedule.buffer(b).shape for b in slot.buffers}
+        shapes = {b: shape_of[b] for b in slot.buffers}
         first, *others = slot.buffers
         dtype = DTYPES[slot.kind]
         if len(set(shapes.values())) == 1:
             out.append(f"{names[first]} = np.empty({shape_text(shapes[first])}, {dtype})")
             out.extend(f"{names[b]} = {names[first]}" for b in others)
             continue
-        out.append(f"{slot.name} = np.empty({size_text(slot.size)}, {dtype})")
+        whole = names.get(slot.name, slot.name)
+        out.append(f"{whole} = np.empty({size_text(slot.size)}, {dtype})")
         for b, shape in shapes.items():
             count = size_text(Mul(*shape))
-            out.append(f"{names[b]} = {slot.name}[:{count}].reshape{shape_text(shape)}")
+            out.append(f"{names[b]} = {whole}[:{count}].reshape{shape_text(shape)}")
     out.extend(lines(schedule.setup, names, {}))
     return tuple(out)
 

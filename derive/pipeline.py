@@ -16,16 +16,16 @@ from pathlib import Path
 
 from sympy import Expr, Mul, S
 
-from derive import network_module
+from derive import network_module, passes
 from derive.definitions import functions
-from derive.derivation import Gradients, reverse, with_numbers
+from derive.derivation import Gradients, reverse
 from derive.derived import Derivation
 from derive.formula import parse
 from derive.functions import eq
 from derive.latex_document import latex
 from derive.network import compose
 from derive.normal_form import flatten, fresh, names
-from derive.notation import ELLIPSIS, Access, DeriveError, Program, Tensor, indices
+from derive.notation import ELLIPSIS, Access, DeriveError, Index, Program, Tensor, indices
 from derive.simplify import recognize
 from derive.spec import load
 from derive.stability import stabilize
@@ -39,15 +39,14 @@ def generate(path: Path) -> dict[str, str]:
     """
     spec = load(path)
     network = compose(spec)
-    program, _ = recognize(flatten(network.program))
-    parameters = tuple(p.tensor for p in network.parameters)
-    gradients = with_numbers(reverse(program, parameters, {program.result: S.One}))
+    derivatives = passes.derive(network, spec.second_order)
+    gradients = derivatives.gradients
     computed = stabilize(gradients.program, spec.accuracy)
     update = numbered(network.optimizer, gradients.numbers)
     public = {p.tensor: p.name for p in network.parameters}
     title = spec.title or spec.name
     return {
-        f"{spec.name}.py": network_module.source(spec, network, gradients, update),
+        f"{spec.name}.py": network_module.source(spec, network, derivatives, update),
         f"{spec.name}.tex": latex(gradients, title, public, computed=computed, update=update),
     }
 
@@ -92,17 +91,30 @@ def hessian(
     first = differentiate(text, wrt, sizes, accuracy)
     operand = _operand(first)
     program = first.gradients.program
-    gradient = program.equation(first.gradients.cotangents[operand])
-    taken = {i.name for e in program.equations for i in indices(e.body)}
-    taken |= {i.name for i in gradient.indices}
-    bases = ("leading" if i.name == ELLIPSIS else i.name for i in gradient.indices)
-    rows = tuple(
-        i.renamed(fresh(base, taken)) for i, base in zip(gradient.indices, bases, strict=True)
-    )
-    seed = Mul(*(eq(a, b) for a, b in zip(rows, gradient.indices, strict=True)))
-    second = reverse(program, (operand,), {gradient.target: seed}, rows, "_hessian")
+    gradient = first.gradients.cotangents[operand]
+    rows, seed = _rows(program, gradient)
+    second = reverse(program, (operand,), {gradient: seed}, rows, "_hessian")
     both = _after(first.gradients, second)
     return Derivation("hessian", text, (operand,), both, accuracy, first=first)
+
+
+def jacobian(
+    text: str,
+    wrt: str,
+    sizes: Mapping[str, int] | None = None,
+    accuracy: str = "exact",
+) -> Derivation:
+    """All derivatives of any result by one tensor; compiled: `value(...)`, `jacobian(...)`.
+
+    The sweep from the cotangent `y_bar[m,j] = (m == j)`; axes of the result, then of the tensor.
+    """
+    program = forward(text, sizes)
+    operands = _operands(wrt, program)
+    if len(operands) > 1:
+        raise DeriveError(f"a Jacobian is by one tensor; wrt names {', '.join(operands)}")
+    rows, seed = _rows(program, program.result)
+    gradients = reverse(program, operands, {program.result: seed}, rows, "_jacobian")
+    return Derivation("jacobian", text, operands, gradients, accuracy)
 
 
 def hvp(
@@ -166,6 +178,16 @@ def _one(program: Program) -> Expr:
             "sum it, or ask for the vector-Jacobian product with derive.vjp"
         )
     return S.One
+
+
+def _rows(program: Program, result: str) -> tuple[tuple[Index, ...], Expr]:
+    """Indices for the elements of a result, and the cotangent `m == k` that each of them has."""
+    axes = program.equation(result).indices
+    taken = {i.name for e in program.equations for i in indices(e.body)}
+    taken |= {i.name for e in program.equations for i in e.indices}
+    bases = ("leading" if i.name == ELLIPSIS else i.name for i in axes)
+    rows = tuple(i.renamed(fresh(base, taken)) for i, base in zip(axes, bases, strict=True))
+    return rows, Mul(*(eq(a, b) for a, b in zip(rows, axes, strict=True)))
 
 
 def _with_input(program: Program, suffix: str, result: str | None = None) -> tuple[Program, Access]:

@@ -11,31 +11,26 @@ derived: `infer` finds it as an expression of the others.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import sympy
-from sympy import Add, Expr, Integer, Mul, S, Symbol
+from sympy import Add, Expr, S, Symbol
 
-from derive.functions import floordiv, mod, where
+from derive.functions import floordiv
 from derive.notation import (
     ELLIPSIS,
-    Access,
-    DeriveError,
     Index,
-    Program,
-    Reduce,
     indices,
     size,
     size_of_zero,
     zero,
 )
+from derive.reach import beyond, bounds, ends, exact, nonnegative
 from derive.source import FormulaError, Place
 from derive.text_printer import text
 
 _LETTERS = "ijklmnopqrstuvwabcdefghxyz"
-_MOST_POINTS = 10**6
 
 Axis = tuple[str, int]  # a tensor and the number of one of its axes
 
@@ -70,6 +65,7 @@ class Text:
     names: frozenset[str]
     hidden: frozenset[str]
     places: Mapping[Symbol, Place]
+    starts: Mapping[Axis, int] = field(default_factory=dict)  # the steps of recurrences
 
 
 @dataclass(frozen=True)
@@ -224,11 +220,11 @@ def _derive(
     uses: dict[Symbol, list[tuple[Use, Expr]]] = {s: [] for s in unknown}
     for use, index in affine:
         for s in {i.size for i in indices(index)} & uses.keys():
-            uses[s] += [] if use.block else [(use, index)]
+            uses[s] += [] if use.block or _steps(use, index, s, read, ranges) else [(use, index)]
     while unknown:
         reasons: dict[Symbol, tuple[Place, str]] = {}
         for s in unknown:
-            found = _largest(s, uses[s], ranges, values, set(unknown), reasons)
+            found = _largest(s, uses[s], read.starts, ranges, values, set(unknown), reasons)
             if found is not None:
                 break
         else:
@@ -239,9 +235,16 @@ def _derive(
         values[s] = values[s].xreplace(values)
 
 
+def _steps(use: Use, index: Expr, s: Symbol, read: Text, ranges: Ranges) -> bool:
+    """Whether it is h[t-1] over the axis of `t` itself, which says nothing of its range."""
+    step = read.starts.get(axis := (use.tensor, use.axis), 0)
+    return step != 0 and ranges.axes[axis] == s and isinstance(index - step, Index)
+
+
 def _largest(
     s: Symbol,
     uses: list[tuple[Use, Expr]],
+    starts: Mapping[Axis, int],
     ranges: Ranges,
     values: Mapping[Symbol, Expr],
     unknown: set[Symbol],
@@ -262,8 +265,9 @@ def _largest(
             reasons[s] = use.place, "it depends on that of " + _list(others)
             return None
         known = dict(values)
-        low, high, limit = (e.xreplace(known) for e in (low, high, axis - 1))
-        if last not in low.free_symbols and not _nonnegative(low):
+        before, after = beyond(starts.get((use.tensor, use.axis), 0))
+        low, high, limit = (e.xreplace(known) for e in (low + before, high, axis - 1 + after))
+        if last not in low.free_symbols and not nonnegative(low):
             reasons[s] = use.place, "this access may fall outside at the lower end (padding)"
             return None
         try:
@@ -298,18 +302,6 @@ def _most(e: Expr, limit: Expr, last: Symbol) -> Expr | None:
     return _most(a, q * (room + 1) - 1, last) if coefficient > 0 else _most(-a, q * room, last)
 
 
-def _nonnegative(e: Expr) -> bool:
-    """Whether an expression of sizes is at least 0 whatever they are; each is at least 1."""
-    shifted = e.xreplace(
-        {
-            s: 1 + Symbol(s.name, integer=True, nonnegative=True)
-            for s in e.free_symbols
-            if not s.is_zero
-        }
-    )
-    return bool(shifted.expand().is_nonnegative)
-
-
 def _unfixed(
     unknown: list[Symbol],
     read: Text,
@@ -330,128 +322,6 @@ def _list(sizes: set[Symbol]) -> str:
     return ", ".join(sorted(f"`{s.name.lower()}`" for s in sizes))
 
 
-# What an access may reach.
-
-
-def ends(e: Expr) -> tuple[Expr, Expr] | None:
-    """The least and the largest value of an index expression over the ranges of its indices.
-
-    Sizes may be symbols. None where that is not known: a lookup, or a product of unknown sign.
-    Exact if every index stands once and none in a `%`, else the ends are not within these.
-    """
-    if isinstance(e, Index):
-        return S.Zero, e.size - 1
-    if e.is_Integer or (isinstance(e, Symbol) and not e.is_zero):
-        return e, e
-    if isinstance(e, Symbol):
-        return S.Zero, S.Zero
-    if not isinstance(e, Add | Mul | sympy.Pow | floordiv | mod):
-        return None
-    parts = [ends(a) for a in e.args]
-    if any(p is None for p in parts):
-        return None
-    lows, highs = zip(*(p for p in parts if p is not None), strict=True)
-    if isinstance(e, Add):
-        return Add(*lows), Add(*highs)
-    if isinstance(e, Mul):
-        return _ends_of_product(lows, highs)
-    if isinstance(e, sympy.Pow):
-        square = e.args[1].is_Integer and e.args[1] > 0 and _nonnegative(lows[0])
-        return (lows[0] ** e.args[1], highs[0] ** e.args[1]) if square else None
-    if not (lows[1] == highs[1] and lows[1].is_positive):
-        return None
-    divisor = lows[1]
-    low, high = floordiv(lows[0], divisor), floordiv(highs[0], divisor)
-    if isinstance(e, floordiv):
-        return low, high
-    if low == high and low.is_Integer:
-        return lows[0] - low * divisor, highs[0] - low * divisor
-    return S.Zero, divisor - 1
-
-
-def _ends_of_product(lows: Sequence[Expr], highs: Sequence[Expr]) -> tuple[Expr, Expr] | None:
-    """A number, perhaps negative, times what is never negative; else all must be numbers."""
-    number = lows[0] if lows[0] == highs[0] and lows[0].is_Integer else S.One
-    start = 1 if number != 1 else 0
-    if all(map(_nonnegative, lows[start:])):
-        ends_ = [(number * Mul(*side[start:])).expand() for side in (lows, highs)]
-        return (ends_[1], ends_[0]) if number < 0 else (ends_[0], ends_[1])
-    corners = [Mul(*corner) for corner in itertools.product(*zip(lows, highs, strict=True))]
-    return (min(corners), max(corners)) if all(c.is_Integer for c in corners) else None
-
-
-def bounds(e: Expr, sizes: Mapping[Symbol, Expr | int]) -> tuple[int, int] | None:
-    """The least and the largest value of an index expression, the sizes being numbers.
-
-    None for a lookup. Exact, unless an index stands twice and there are over a million points.
-    """
-    numbers = {s: Integer(v) for s, v in sizes.items()}
-    numbers |= {s: S.Zero for s in e.free_symbols if s.is_zero}
-    here = {i: Index(i.name, i.size.xreplace(numbers)) for i in indices(e)}
-    e = e.xreplace(numbers | here)
-    found = ends(e)
-    if found is None or not all(v.is_Integer for v in found):
-        return None
-    if not _exact(e) and not all(i.size.is_Integer for i in here.values()):
-        return None
-    if _exact(e) or math.prod(int(i.size) for i in here.values()) > _MOST_POINTS:
-        return int(found[0]), int(found[1])
-    points = itertools.product(*(range(int(i.size)) for i in here.values()))
-    values = [
-        int(e.xreplace(dict(zip(here.values(), map(Integer, p), strict=True)))) for p in points
-    ]
-    return min(values), max(values)
-
-
-def _exact(e: Expr) -> bool:
-    atoms = [a for a in sympy.preorder_traversal(e) if isinstance(a, Index)]
-    return len(atoms) == len(set(atoms)) and not e.has(mod)
-
-
-def unguarded(e: Expr) -> Iterator[Access]:
-    """The accesses outside any reduction and any branch of `where`, those in indices included."""
-    if isinstance(e, Access):
-        yield e
-    if isinstance(e, Reduce):
-        return
-    for a in e.args[:1] if isinstance(e, where) else e.args:
-        yield from unguarded(a)
-
-
-def numbers(program: Program, sizes: Mapping[Symbol, Expr | int]) -> dict[Symbol, int]:
-    """The sizes of the inputs, and with them those that the program derives.
-
-    Raises DeriveError for a derived size below 1, and for one given that differs.
-    """
-    known = {s: int(v) for s, v in sizes.items()}
-    for s, value in program.sizes:
-        number = value.xreplace({k: Integer(v) for k, v in known.items()}).doit()
-        if not number.is_Integer:
-            raise DeriveError(f"the size {s} = {text(value)} needs sizes that are not given")
-        if known.setdefault(s, int(number)) != number:
-            raise DeriveError(f"the size {s} is {known[s]} in the arrays, but given as {number}")
-        if number < (0 if s.is_zero else 1):
-            raise DeriveError(f"the size {s} = {text(value)} is {number}, but must be positive")
-    return known
-
-
-def check_accesses(program: Program, sizes: Mapping[Symbol, Expr | int]) -> None:
-    """Raises DeriveError for an access that leaves its tensor outside any reduction and `where`."""
-    known = numbers(program, sizes)
-    shapes: dict[str, tuple[Index, ...]] = {t.name: t.axes for t in program.inputs}
-    shapes |= {q.target: q.indices for q in program.equations}
-    for equation in program.equations:
-        for access in unguarded(equation.body):
-            for index, axis in zip(access.indices, shapes[access.tensor], strict=True):
-                reach = bounds(index, known)
-                size = known[axis.size]
-                if reach and (reach[0] < 0 or reach[1] >= size):
-                    raise DeriveError(
-                        f"`{text(access)}` leaves its tensor: the index {text(index)} runs from "
-                        f"{reach[0]} to {reach[1]}, the size of the axis is {size}"
-                    )
-
-
 def _check(read: Text, affine: list[tuple[Use, Expr]], ranges: Ranges) -> None:
     """Raises FormulaError for an empty range, and for an access outside its tensor, where known."""
     for s, value in ranges.values.items():
@@ -465,13 +335,14 @@ def _check(read: Text, affine: list[tuple[Use, Expr]], ranges: Ranges) -> None:
         size = ranges.values.get(axis := ranges.axes[use.tensor, use.axis], axis)
         numbers = {s: v for s in _sizes(index) if (v := ranges.values.get(s, s)).is_Integer}
         reach: tuple[Expr | int, Expr | int] | None = bounds(index, numbers)
-        if reach is None and _exact(index):
+        if reach is None and exact(index):
             reach = ends(index)
         if reach is None:
             continue
         low, high = (S(v).xreplace(dict(ranges.values)) for v in reach)
-        beyond = (high - size).expand()
-        if low.is_negative or (beyond.is_Integer and beyond >= 0):
+        before, after = beyond(read.starts.get((use.tensor, use.axis), 0))
+        too_far = (high - size - after).expand()
+        if (low + before).is_negative or (too_far.is_Integer and too_far >= 0):
             raise use.place.error(
                 f"this access leaves `{use.tensor}`: the index runs from {text(low)} to "
                 f"{text(high)}, the size of the axis is {text(size)}",

@@ -30,8 +30,9 @@ class Reading(Arithmetic):
     `tensors` gives for each tensor its value and the indices of its axes; a value may lack some of
     them, along which the tensor does not vary. `guarded`: accesses may leave their tensors, where
     the value is not used; `padding` is what is read there. `checked` are ids that are known to lie
-    on an axis, `positions` the tensors that hold places of maxima. `copies` are contiguous copies
-    of views: the order of axes, and the copy.
+    on an axis, `positions` the tensors that hold places of maxima, and among how many. `copies` are
+    contiguous copies of views: the order of axes, and the copy; `extrema` those over axes of such a
+    copy. `counted` are the indices that a loop around runs over.
     """
 
     def __init__(self, code: Code, sizes: Mapping[Symbol, Expr]) -> None:
@@ -42,8 +43,10 @@ class Reading(Arithmetic):
         self.guarded = False
         self.padding = "0"
         self.checked: set[tuple[str, Expr]] = set()
-        self.positions: set[str] = set()
+        self.positions: dict[str, Expr] = {}
         self.copies: dict[str, tuple[tuple[int, ...], Value]] = {}
+        self.extrema: dict[tuple[str, str, Indices], Value] = {}
+        self.counted: Indices = ()
         self.grids: dict[Index, Value] = {}
         self.pads: dict[tuple[str, str, tuple[tuple[Expr, Expr], ...]], Value] = {}
         self.places: dict[tuple[Expr, Indices, bool], Value] = {}
@@ -62,9 +65,8 @@ class Reading(Arithmetic):
     def grid(self, i: Index) -> Value:
         """The values of an index: 0, 1, ..., size-1."""
         if i not in self.grids:
-            out = self.code.array(
-                (i,), "integer", label="leading" if i.name == ELLIPSIS else i.name
-            )
+            label = "leading" if i.name == ELLIPSIS else i.name.rstrip("'")
+            out = self.code.array((i,), "integer", label=label)
             text = f"np.arange({size_text(i.size)})"
             self.grids[i] = self.code.emit(out, f"{{out}} = {text}", "", operations=S.Zero)
         return self.grids[i]

@@ -8,10 +8,12 @@ import sympy
 from sympy import Expr, Mul, Pow, cosh, exp, log, sinh
 from sympy.codegen.cfunctions import log1p
 
+from derive.functions import where
 from derive.identities import sigmoid
-from derive.normal_form import fresh, names
+from derive.normal_form import fresh, names, needed
 from derive.notation import Access, Equation, Program, Reduce, accesses
 from derive.reuse import Rewriting, value_at, values_of, with_term
+from derive.scans import in_order, reads
 from derive.shortest import length, simplified
 
 
@@ -44,7 +46,8 @@ class _Recognition:
             if equation.reduction == "sum":
                 equation = self.with_logsumexp(equation)
             self.done.append(equation)
-            if equation.body.has(exp, sigmoid) and equation.reduction is None:
+            plain = equation.reduction is None and equation.recurrence is None
+            if equation.body.has(exp, sigmoid) and plain:
                 self.meant.setdefault(equation.target, equation)
         return self.without_unread(), tuple(self.steps)
 
@@ -93,6 +96,7 @@ class _Recognition:
             target=fresh(f"{equation.target}_scaled", self.taken),
             body=Reduce("sum", term, equation.bound, equation.guard),
             origin=equation.origin or equation.target,
+            recurrence=None,
         )
         self.done.append(scaled)
         return self.record("logsumexp", equation, exp(l) * scaled.access)
@@ -128,25 +132,37 @@ class _Recognition:
         for e in self.program.equations[position + 1 :]:
             if e.reduction == "sum" and isinstance(e.term, exp) and e.term.has(*e.bound):
                 body = Reduce("logsumexp", e.term.args[0], e.bound, e.guard)
-                found.append(replace(e, target="l", body=body, origin=e.origin or e.target))
+                origin = e.origin or e.target
+                found.append(Equation("l", e.indices, body, origin))
         return found
 
     def without_unread(self) -> Program:
         """The program without the equations that only the naive forms have read."""
-        read_before = {a.tensor for e in self.program.equations for a in accesses(e.body)}
+        read_before = {name for e in self.program.equations for name in reads(e)}
         unread_before = {e.target for e in self.program.equations} - read_before
-        kept: list[Equation] = []
-        read = {*(self.program.results or (self.program.result,)), *unread_before}
-        for e in reversed(self.done):
-            if e.target in read:
-                kept.append(e)
-                read |= {a.tensor for a in accesses(e.body)}
-        return replace(self.program, equations=tuple(reversed(kept)))
+        wanted = (*(self.program.results or (self.program.result,)), *unread_before)
+        kept = needed(replace(self.program, equations=tuple(self.done)), wanted).equations
+        return in_order(replace(self.program, equations=kept))
 
 
 def _merged(e: Expr) -> Expr:
-    """`exp(a)*exp(b) -> exp(a + b)`, everywhere."""
-    return sympy.powsimp(e, combine="exp", deep=True) if e.has(exp) else e
+    """`exp(a)*exp(b) -> exp(a + b)`, everywhere, and `where(c, exp(a), 0)*exp(b)` too."""
+    if not e.has(exp):
+        return e
+    if e.has(where):
+        e = e.replace(lambda part: isinstance(part, Mul) and part.has(where), _under_mask)
+    return sympy.powsimp(e, combine="exp", deep=True)
+
+
+def _under_mask(product: Expr) -> Expr:
+    """`where(c, exp(a), 0) * exp(b) -> where(c, exp(a)*exp(b), 0)`"""
+    for k, factor in enumerate(product.args):
+        if isinstance(factor, where) and factor.args[2] == 0 and factor.args[1].has(exp):
+            rest = (*product.args[:k], *product.args[k + 1 :])
+            powers = [f for f in rest if isinstance(f, exp)]
+            others = [f for f in rest if not isinstance(f, exp)]
+            return Mul(*others, where(factor.args[0], Mul(factor.args[1], *powers), 0))
+    return product
 
 
 def _worth(e: Expr, a: Access) -> bool:

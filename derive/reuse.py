@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from sympy import Add, Expr, Mul, exp
 
-from derive.notation import Access, Equation, Index, Reduce, accesses
+from derive.functions import where
+from derive.normal_form import bounds
+from derive.notation import Access, Equation, Index, Reduce, accesses, indices
+from derive.scans import elsewhere
 from derive.shortest import multiple
 
 
@@ -38,9 +41,20 @@ def values_of(body: Expr, known: Iterable[Equation]) -> dict[Expr, Access]:
         reads = tuple(dict.fromkeys(accesses(equation.body)))
         for places in _unified(reads, present, {}):
             if places.keys() >= set(equation.indices):
+                if any(_leaves(places[i], i) for i in equation.indices):
+                    continue  # it holds no value there
                 at = Access(equation.target, *(places[i] for i in equation.indices))
+                if elsewhere(equation, at):
+                    continue  # it may be the initial value there
                 values.setdefault(value_at(equation, at), at)
     return values
+
+
+def _leaves(place: Expr, index: Index) -> bool:
+    """Whether a place is outside, or an index of another range: r[m] for r[j], j < 3 and m < 12."""
+    if isinstance(place, Index):
+        return place.size != index.size
+    return bool((bounds(place)[0] - index.size).expand().is_nonnegative)
 
 
 Places = dict[Expr, Expr]
@@ -67,7 +81,10 @@ def _places(pattern: Access, a: Access, places: Places) -> Places | None:
             if further.setdefault(i, e) != e:
                 return None
         elif i.xreplace(further) != e:
-            return None
+            j = next(iter(indices(i) - further.keys()), None)
+            if j is None or not isinstance(e - i + j, Index):
+                return None
+            further[j] = e - i + j  # z[m + J] for z[j + J]
     return further
 
 
@@ -83,6 +100,10 @@ def reused(e: Expr, values: dict[Expr, Access]) -> Expr:
             if len(factors) > 1 and all(f in e.args for f in factors):
                 rest = Mul(*(f for f in e.args if f not in factors))
                 return access * reused(rest, values)
+    if isinstance(e, where) and e.args[2] == 0:
+        found = _masked(e, values)
+        if found is not None:
+            return found
     if isinstance(e, exp):
         for value, access in values.items():
             if isinstance(value, exp):
@@ -92,3 +113,53 @@ def reused(e: Expr, values: dict[Expr, Access]) -> Expr:
     if not e.args or isinstance(e, Access):
         return e
     return e.func(*(reused(a, values) for a in e.args))
+
+
+def _masked(e: where, values: dict[Expr, Access]) -> Expr | None:
+    """`where(c, a*g, 0) -> p*g` for `p = where(c, a, 0)` and a g that is a number everywhere."""
+    condition, term, _ = e.args
+    factors = Mul.make_args(term)
+    for value, access in values.items():
+        if isinstance(value, where) and value.args[0] == condition and value.args[2] == 0:
+            parts = Mul.make_args(value.args[1])
+            rest = [f for f in factors if f not in parts]
+            if len(rest) + len(parts) == len(factors) and all(map(_is_everywhere, rest)):
+                return access * Mul(*rest)
+    return None
+
+
+def _is_everywhere(e: Expr) -> bool:
+    """Whether `e` is finite and inside its tensors at every point: a number, `x[n,d]`."""
+    if isinstance(e, Access):
+        return all(isinstance(i, Index) for i in e.indices)
+    if isinstance(e, Reduce):
+        return e.op in ("sum", "mean")
+    return bool(e.is_number and e.is_finite)
+
+
+def outside(e: Expr) -> Expr:
+    """`sum[k](c*f[k]) -> c * sum[k](f[k])` for every factor free of the bound indices.
+
+    What the guard is there for stays within: `x[i-2]` under `0 <= i-2`.
+    """
+    if isinstance(e, Reduce):
+        term = outside(e.term)
+        if e.op in ("sum", "mean"):
+            free: list[Expr] = []
+            bound: list[Expr] = []
+            for factor in Mul.make_args(term):
+                inside = factor.has(*e.bound) or _needs(factor, e.guard)
+                (bound if inside else free).append(factor)
+            if bound:
+                return Mul(*free, Reduce(e.op, Mul(*bound), e.bound, e.guard))
+        return Reduce(e.op, term, e.bound, e.guard)
+    if not e.has(Reduce) or isinstance(e, Access):
+        return e
+    return e.func(*(outside(a) for a in e.args))
+
+
+def _needs(factor: Expr, guard: Expr) -> bool:
+    """Whether a guard may be there for one of the accesses of a factor."""
+    stated = indices(guard)
+    positions = (i for a in accesses(factor) for i in a.indices)
+    return guard != 1 and any(not i.has(Index) or indices(i) & stated for i in positions)

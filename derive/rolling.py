@@ -12,7 +12,8 @@ text is the same and each marked number moves on by a step of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _MARK = re.compile("\x01(-?[0-9]+)\x02")
@@ -25,8 +26,11 @@ _INDICES = re.compile(r"\[[^\[\]]*\]")
 _LETTER = re.compile(r"[a-z]\w*")
 _NUMBERED = re.compile(r"(\w*[^\W\d])_([0-9]+)(?![0-9])(\w*)")
 
+_FIELD = re.compile("ws\\.(\\w+)(?!\\w|\x01)")
+GIVEN = ("x", "y", "drawn", "gradients")  # fields of every workspace
+
 LEAST = 4  # repetitions; fewer read better one by one
-LONGEST = 200  # lines of a block
+LONGEST = 2000  # lines of a block
 
 
 def mark(number: int) -> str:
@@ -36,8 +40,13 @@ def mark(number: int) -> str:
 
 def field(name: str) -> str:
     """A field of the workspace, the number in its name marked: `W_2_bar` -> `ws.W[2]_bar`."""
+    return f"ws.{local(name)}"
+
+
+def local(name: str) -> str:
+    """A name within one step of a loop, the number in it marked."""
     found = _NUMBERED.fullmatch(name)
-    return f"ws.{found[1]}_{mark(int(found[2]))}{found[3]}" if found else f"ws.{name}"
+    return f"{found[1]}_{mark(int(found[2]))}{found[3]}" if found else name
 
 
 def marked(text: str) -> str:
@@ -55,13 +64,21 @@ class Loop:
 
 
 def roll(lines: Sequence[str]) -> tuple[str | Loop, ...]:
-    """The lines, with repeated blocks as loops."""
-    texts = [_compared(line) for line in lines]
+    """The lines, with repeated blocks as loops; a line may be several, a loop of its own."""
+    texts = ["\n".join(map(_compared, line.split("\n"))) for line in lines]
+    comments = [k for k, text in enumerate(texts) if text.startswith("# (")]
+    places: dict[str, list[int]] = {}
+    for k, text in enumerate(texts):
+        places.setdefault(text, []).append(k)
     numbers = [tuple(int(n) for n in _MARK.findall(line)) for line in lines]
     rolled: list[str | Loop] = []
     at = 0
     while at < len(lines):
-        period, count = _best(texts, numbers, at)
+        same = places[texts[at]]
+        longest = min(LONGEST, (len(texts) - at) // LEAST)
+        following = same[bisect_right(same, at) : bisect_right(same, at + longest)]
+        periods = [k - at for k in following if _opens(numbers, comments, at, k - at)]
+        period, count = _best(texts, numbers, at, periods)
         if count < LEAST:
             rolled.append(lines[at])
             at += 1
@@ -110,13 +127,14 @@ def _steps(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(b - a for a, b in zip(first, second, strict=True))
 
 
-def _best(texts: Sequence[str], numbers: Sequence[tuple[int, ...]], at: int) -> tuple[int, int]:
+def _best(
+    texts: Sequence[str], numbers: Sequence[tuple[int, ...]], at: int, periods: Iterable[int]
+) -> tuple[int, int]:
     """The block at this line that stands for most lines: its length and its repetitions."""
     best = (1, 1)
-    for period in range(1, min(LONGEST, (len(texts) - at) // LEAST) + 1):
-        known = best[1] > 1 and period % best[0] == 0  # that block taken several times
-        if known or texts[at] != texts[at + period] or not _opens(texts, numbers, at, period):
-            continue
+    for period in periods:
+        if best[1] > 1 and period % best[0] == 0:
+            continue  # that block taken several times
         length = period
         steps: dict[int, tuple[int, ...]] = {}
         for k in range(at, len(texts) - period):
@@ -127,22 +145,22 @@ def _best(texts: Sequence[str], numbers: Sequence[tuple[int, ...]], at: int) -> 
                 break
             length += 1
         count = length // period
-        moves = {abs(s) for line in steps.values() for s in line if s}
-        linear = moves and all(move % min(moves) == 0 for move in moves)
-        if linear and period * (count - 1) > best[0] * (best[1] - 1):
+        moves = any(s for line in steps.values() for s in line)
+        if moves and period * (count - 1) > best[0] * (best[1] - 1):
             best = (period, count)
     return best
 
 
-def _opens(texts: Sequence[str], numbers: Sequence[tuple[int, ...]], at: int, period: int) -> bool:
+def _opens(
+    numbers: Sequence[tuple[int, ...]], comments: Sequence[int], at: int, period: int
+) -> bool:
     """A block begins where a layer does: at a comment on another layer than the one before."""
-    comments = [k for k in range(at + period) if texts[k].startswith("# (")]
-    if not comments or comments[-1] < at:
+    following = bisect_left(comments, at)
+    if following == bisect_left(comments, at + period):
         return True
-    before = [k for k in comments if k < at]
-    return comments[len(before)] == at and (
-        not before or numbers[before[-1]][1:2] != numbers[at][1:2]
-    )
+    if comments[following] != at:
+        return False
+    return not following or numbers[comments[following - 1]][1:2] != numbers[at][1:2]
 
 
 def resolve(
@@ -152,8 +170,9 @@ def resolve(
 
     Such a field is a mapping from the number of a layer, `ws.W[2]`; the others are `ws.W_2`.
     """
+    sections = [list(lines) for lines in sections]
     rolled = [roll(lines) for lines in sections]
-    kept = {
+    stems = {
         found["stem"] + found["rest"]: None
         for section in rolled
         for part in section
@@ -162,13 +181,19 @@ def resolve(
         for found in _PLACES.finditer(line)
         if found["stem"]
     }
-    return tuple(kept), tuple(tuple(_printed(section, kept)) for section in rolled)
+    taken = {
+        *GIVEN,
+        *(name for lines in sections for line in lines for name in _FIELD.findall(line)),
+    }
+    kept = {stem: stem + "_" * (stem in taken) for stem in stems}
+    printed = tuple(tuple(_printed(section, kept)) for section in rolled)
+    return tuple(kept.values()), printed
 
 
-def _printed(section: Iterable[str | Loop], kept: Iterable[str]) -> Iterable[str]:
+def _printed(section: Iterable[str | Loop], kept: Mapping[str, str]) -> Iterable[str]:
     for part in section:
         if isinstance(part, str):
-            yield _filled(part, _MARK.findall(part), kept, in_loop=False)
+            yield from _filled(part, _MARK.findall(part), kept, in_loop=False).split("\n")
             continue
         first, step = _variable(part)
         bounds = f"{first}, {first + step * part.count}" + (f", {step}" if step != 1 else "")
@@ -176,13 +201,15 @@ def _printed(section: Iterable[str | Loop], kept: Iterable[str]) -> Iterable[str
         for line, steps in zip(part.lines, part.steps, strict=True):
             numbers = zip(map(int, _MARK.findall(line)), steps, strict=True)
             texts = [_linear(s // step, n - s // step * first) for n, s in numbers]
-            yield "    " + _filled(line, texts, kept, in_loop=True)
+            for text in _filled(line, texts, kept, in_loop=True).split("\n"):
+                yield "    " + text
 
 
 def _variable(loop: Loop) -> tuple[int, int]:
     """The first value and the step of the loop's variable: a layer's number, where there is one.
 
-    The other numbers are linear in it. In a comment `# (7) z_4[n,j] = ...` it is the second number.
+    The other numbers are linear in it; where they are in none, the variable counts from 0.
+    In a comment `# (7) z_4[n,j] = ...` it is the second number.
     """
     every = {abs(s) for steps in loop.steps for s in steps if s}
     choices = [
@@ -192,7 +219,7 @@ def _variable(loop: Loop) -> tuple[int, int]:
         for k, (n, s) in enumerate(zip(map(int, _MARK.findall(line)), steps, strict=True))
         if s and all(other % s == 0 for other in every)
     ]
-    _, _, first, step = min(choices, key=lambda choice: choice[:2])
+    _, _, first, step = min(choices, key=lambda choice: choice[:2], default=(False, 0, 0, 1))
     return first, step
 
 
@@ -206,7 +233,7 @@ def _linear(factor: int, constant: int) -> str:
     return term if constant == 0 else f"{term} {'-' if constant < 0 else '+'} {abs(constant)}"
 
 
-def _filled(line: str, numbers: Iterable[str], kept: Iterable[str], in_loop: bool) -> str:
+def _filled(line: str, numbers: Iterable[str], kept: Mapping[str, str], in_loop: bool) -> str:
     """The line with these texts in the places of its marked numbers."""
     following = iter(numbers)
 
@@ -215,14 +242,17 @@ def _filled(line: str, numbers: Iterable[str], kept: Iterable[str], in_loop: boo
         if found["stem"]:
             name = found["stem"] + found["rest"]
             if name in kept:
-                return f"ws.{name}[{number}]"
+                return f"ws.{kept[name]}[{number}]"
             return f"ws.{found['stem']}_{number}{found['rest']}"
         if found["string"]:
             if in_loop and not number.isdigit():
                 return f'f"{found["before"]}{{{number}}}{found["after"]}"'
             return f'"{found["before"]}{number}{found["after"]}"'
         number = number.replace(" ", "")
-        in_name = line[: found.start()].endswith("_")
+        before = line[: found.start()]
+        in_name = before.endswith("_")
+        if in_name and "#" not in before.rpartition("\n")[2]:  # a name that one step has
+            return number.replace("+", "_").replace("-", "m").replace("*", "")
         return f"({number})" if in_name and not number.isalnum() else number
 
     return _PLACES.sub(written, line)

@@ -18,9 +18,10 @@ from types import MappingProxyType
 
 from sympy import Add, Expr, Mul
 
+from derive.liveness import alive, lives, viewed
 from derive.normal_form import fresh as fresh_name
-from derive.statements import Buffer, Lowered, Statement, fields, size_text
-from derive.views import estimate
+from derive.statements import DTYPES, Buffer, Lowered, Statement, fields, size_text
+from derive.views import estimate, shape_text
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def fresh(lowered: Lowered) -> Schedule:
         _without_idle_copies(replace(s, fresh=""), {}) if k in written_over else s
         for k, s in enumerate(lowered.statements)
     ]
+    statements = _with_arrays(statements, {b.name: b for b in lowered.buffers})
     inputs = {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
     early = [s for s in statements if not s.out and s.reads <= inputs]
     return _schedule(lowered, (*early, *(s for s in statements if s not in early)))
@@ -110,14 +112,16 @@ def workspace(
         given
         | constant
         | {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
+        | {b.name for b in lowered.buffers if b.of}
     )
-    statements = tuple(s for s in lowered.statements if s.out and s.out not in constant)
+    made = [s for s in lowered.statements if s.out in constant or (s.binds and not s.loop)]
+    statements = tuple(s for s in lowered.statements if s.out and s not in made)
     slots = _slots(lowered, statements, held)
     place = {b: slot.name for slot in slots for b in slot.buffers}
     return replace(
         _schedule(lowered, (_without_idle_copies(s, place) for s in statements)),
         checks=tuple(s for s in lowered.statements if not s.out),
-        setup=tuple(s for s in lowered.statements if s.out in constant),
+        setup=tuple(made),
         slots=slots,
     )
 
@@ -127,14 +131,11 @@ def _alive(lowered: Lowered) -> Lowered:
     wanted = {lowered.names[t] for t in lowered.results}
     if not wanted:
         return lowered
-    kept = []
-    for s in reversed(lowered.statements):
-        if s.out in wanted or not s.out:
-            kept.append(s)
-            wanted |= s.reads
+    buffers_ = {b.name: b for b in lowered.buffers}
+    kept, wanted = alive(lowered.statements, buffers_, wanted)
     wanted |= {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
     buffers = tuple(b for b in lowered.buffers if b.name in wanted)
-    return replace(lowered, statements=tuple(reversed(kept)), buffers=buffers)
+    return replace(lowered, statements=kept, buffers=buffers)
 
 
 def _schedule(lowered: Lowered, statements: Iterable[Statement]) -> Schedule:
@@ -143,7 +144,14 @@ def _schedule(lowered: Lowered, statements: Iterable[Statement]) -> Schedule:
     done = tuple(s for s in statements if s.out)
     texts = " ".join(s.text for s in done)
     sizes = {size_text(s) for b in lowered.buffers for e in b.shape for s in e.free_symbols}
-    elements = [Mul(*buffers[b].shape) for s in done for b in (*s.reads, s.out)]
+    sizes |= {size_text(i) for s in done if s.loop for i in s.loop.size.free_symbols}
+    texts += " ".join(f" {size_text(s.loop.size)} " for s in done if s.loop)
+    elements = [
+        Mul(*buffers[b].shape) * (s.loop.size if s.loop else 1)
+        for s in done
+        if not s.binds
+        for b in (*s.reads, s.out)
+    ]
     return Schedule(
         lowered.buffers,
         statements,
@@ -166,8 +174,26 @@ def _without_idle_copies(s: Statement, place: Mapping[str, str]) -> Statement:
     return s
 
 
-def _last_uses(statements: Iterable[Statement]) -> dict[str, int]:
-    return {b: k for k, s in enumerate(statements) for b in (*s.reads, s.out)}
+def _with_arrays(statements: Sequence[Statement], buffers: Mapping[str, Buffer]) -> list[Statement]:
+    """With the arrays that loops store their steps in, made before them; rows are written to."""
+    found: list[Statement] = []
+    there: set[str] = set()
+    begin = 0  # of the loop that the statement is in
+    for k, s in enumerate(statements):
+        if not s.loop or k == 0 or statements[k - 1].loop != s.loop:
+            begin = len(found)
+        for name in sorted(fields(s.text)):
+            b = buffers[viewed(name, buffers)]
+            if b.stored and b.name not in there:
+                there.add(b.name)
+                made = f"{{{b.name}}} = np.empty({shape_text(b.shape)}, {DTYPES[b.kind]})"
+                found.insert(begin, Statement(b.name, made, origin=s.origin))
+                begin += 1
+        if s.fresh and not s.binds and s.out and buffers[s.out].of:
+            row = s.fresh.replace(f"{{{s.out}}} = ", f"{{{s.out}}}[...] = ", 1)
+            s = replace(s, fresh="", into=s.into or row)
+        found.append(s)
+    return found
 
 
 def _chained(
@@ -179,7 +205,7 @@ def _chained(
     that of an input. Each remaining buffer has a name to print: that of its tensor, or `t_1`, ...
     """
     buffers = {b.name: b for b in lowered.buffers}
-    last = _last_uses(lowered.statements)
+    _, last = lives(lowered.statements, buffers)
     merged: dict[str, str] = {}
     written_over: set[int] = set()
     begun: dict[str, int] = {}  # the statement that first wrote into a buffer's memory
@@ -192,7 +218,11 @@ def _chained(
         dying = [
             b
             for b in s.overwrites
-            if buffers[b].anonymous and last[b] == k and b not in merged and b not in kept
+            if buffers[b].anonymous
+            and not (buffers[b].of or buffers[b].stored)
+            and last[b] == k
+            and b not in merged
+            and b not in kept
         ]
         if dying:
             b = next(
@@ -205,6 +235,7 @@ def _chained(
     names: dict[str, str] = {}
     taken = {b.name for b in lowered.buffers if not b.anonymous}
     taken |= {str(s) for b in lowered.buffers for e in b.shape for s in e.free_symbols}
+    taken |= {s.loop.counter for s in lowered.statements if s.loop}
     for name in buffers:
         final = _final(name, merged)
         if not buffers[final].anonymous:
@@ -225,13 +256,17 @@ def _chained(
         )
         for s in lowered.statements
     )
-    left = tuple(replace(b, name=names[b.name]) for b in lowered.buffers if b.name not in merged)
+    left = tuple(
+        replace(b, name=names[b.name], of=names.get(b.of, ""))
+        for b in lowered.buffers
+        if b.name not in merged
+    )
     tensors = {t: names.get(b, b) for t, b in lowered.names.items()}
     return replace(lowered, buffers=left, statements=statements, names=tensors), written_over
 
 
 def _is_over(
-    statements: Sequence[Statement], first: int, old: str, last: Mapping[str, int]
+    statements: Sequence[Statement], first: int, old: str, last: Mapping[str, float]
 ) -> bool:
     """Whether a statement may write to the memory of an input: nothing reads that any more."""
     if old not in last:
@@ -247,7 +282,7 @@ def _final(name: str, merged: Mapping[str, str]) -> str:
 
 
 def _replacing(
-    lowered: Lowered, merged: dict[str, str], replaced: Mapping[str, str], last: Mapping[str, int]
+    lowered: Lowered, merged: dict[str, str], replaced: Mapping[str, str], last: Mapping[str, float]
 ) -> Lowered:
     """Results that replace inputs merged with these, where the old is read no more; else copied."""
     statements = list(lowered.statements)
@@ -275,7 +310,9 @@ def _numbered(base: str, taken: set[str]) -> str:
 def _constants(lowered: Lowered, given: set[str]) -> set[str]:
     """The arrays that depend on nothing but sizes."""
     varying = given | {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
-    varying |= {b.name for b in lowered.buffers if not b.shape}  # scalars are local names
+    # Scalars are local names, and what a loop computes may change with its steps.
+    varying |= {b.name for b in lowered.buffers if not b.shape or b.stored or b.of}
+    varying |= {s.out for s in lowered.statements if s.loop}
     for s in lowered.statements:
         if s.reads & varying:
             varying.add(s.out)
@@ -285,18 +322,16 @@ def _constants(lowered: Lowered, given: set[str]) -> set[str]:
 def _slots(lowered: Lowered, statements: tuple[Statement, ...], held: set[str]) -> tuple[Slot, ...]:
     """Slots for the buffers not held otherwise, the smallest that fits first."""
     results = {lowered.names[t] for t in lowered.results}
+    buffers = {b.name: b for b in lowered.buffers}
     planned = [b for b in lowered.buffers if b.shape and b.name not in held]
-    first: dict[str, int] = {}
-    last = _last_uses(statements)
-    for k, s in enumerate(statements):
-        first.setdefault(s.out, k)
-    last |= dict.fromkeys(results, len(statements))
+    first, last = lives(statements, buffers)
+    last |= dict.fromkeys((viewed(b, buffers) for b in results), len(statements))
     slots: list[Slot] = []
-    busy: list[int] = []  # the last statement that needs what is in the slot
+    busy: list[float] = []  # the last statement that needs what is in the slot
     for b in sorted(planned, key=lambda b: first[b.name]):
         size = Mul(*b.shape)
         start = first[b.name]
-        inside = statements[start].overwrites
+        inside = statements[int(start)].overwrites if start == int(start) else ()
         best: tuple[int, Expr] | None = None
         for k, slot in enumerate(slots):
             over = busy[k] == start and slot.buffers[-1] in inside

@@ -9,30 +9,40 @@ Every change is recorded as `Rewriting(identity, before, after)`, two equal equa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from sympy import Add, Expr, Mul, exp
 
+from derive.blocks import blocks
+from derive.functions import where
 from derive.normal_form import fresh, names
-from derive.notation import Access, Equation, Index, Program, Reduce, accesses, indices
+from derive.notation import Access, Equation, Index, Program, Reduce, accesses
 from derive.recognition import recognize
-from derive.reuse import Rewriting, reused, value_at, values_of
+from derive.reuse import Rewriting, outside, reused, value_at, values_of
 from derive.shortest import simplified
+from derive.statistics import balanced, captured, compact
 
 __all__ = ["Rewriting", "name_softmaxes", "recognize", "textbook"]
 
 
 def textbook(
-    equation: Equation, known: Iterable[Equation], inline: Iterable[Equation] = ()
+    equation: Equation,
+    known: Iterable[Equation],
+    inline: Iterable[Equation] = (),
+    cotangents: Mapping[str, Equation] = MappingProxyType({}),
+    further: Iterable[Equation] = (),
 ) -> tuple[Equation, tuple[Rewriting, ...]]:
     """A cotangent equation in textbook form, and the steps to it.
 
     `known` are equations in normal form whose targets may be read instead of computed again.
     `inline` are cotangents whose reductions are written out where this makes a common factor:
-    `p*g + p*l_bar -> p*(g - sum[k](g*p))`.
+    `p*g + p*l_bar -> p*(g - sum[k](g*p))`; `cotangents`, all there are, may be written out where
+    they came through a statistic; `further` are forward equations that these have to do with.
     """
+    known = tuple(known)
     steps: list[Rewriting] = []
     table = {e.target: e for e in inline}
 
@@ -43,9 +53,17 @@ def textbook(
             steps.append(Rewriting(identity, equation, after))
             equation = after
 
-    record("factors out of sums", _outside(equation.body))
+    record("factors out of sums", outside(equation.body))
+    record("sum of deviations", balanced(equation.body, known))
+    record("compact form", compact(equation, (*known, *further), cotangents))
     record("cotangent written out", _inlined(equation.body, table))
-    computed = (e for e in known if e.reduction is None and e.body.args and not _trivial(e.body))
+    scalar = (e for e in known if e.reduction is None and e.body.args and not _trivial(e.body))
+    computed = tuple(scalar)
+    for part in blocks(equation):
+        for identity, term in _shorter(part.term, values_of(part.term, computed)):
+            after = part.with_term(term)
+            record(identity, equation.body.xreplace({part.chosen: after.chosen}))
+            part = after
     values = values_of(equation.body, computed)
     for identity, body in _shorter(equation.body, values):
         record(identity, body)
@@ -61,7 +79,10 @@ def _shorter(body: Expr, values: dict[Expr, Access]) -> Iterator[tuple[str, Expr
     inside, used = _simplified_inside(body, tuple(values))
     if used:
         yield ", ".join(used), inside
-    yield "reuse of the forward pass", reused(inside, values)
+    read = reused(inside, values)
+    yield "reuse of the forward pass", read
+    if inside.has(where) and not read.has(where):  # the mask is read with the value
+        yield "common factor", simplified(read)[0]
 
 
 def _simplified_inside(e: Expr, values: tuple[Expr, ...]) -> tuple[Expr, tuple[str, ...]]:
@@ -71,7 +92,7 @@ def _simplified_inside(e: Expr, values: tuple[Expr, ...]) -> tuple[Expr, tuple[s
     for reduce in _reductions(e):
         term, names_ = _simplified_inside(reduce.term, values)
         used += names_
-        table[reduce] = _outside(Reduce(reduce.op, term, reduce.bound, reduce.guard))
+        table[reduce] = outside(Reduce(reduce.op, term, reduce.bound, reduce.guard))
     e = e.xreplace(table)
     e, names_ = simplified(e, values)
     return e, tuple(dict.fromkeys((*used, *names_)))
@@ -86,55 +107,19 @@ def _reductions(e: Expr) -> Iterator[Reduce]:
             yield from _reductions(a)
 
 
-def _outside(e: Expr) -> Expr:
-    """`sum[k](c*f[k]) -> c * sum[k](f[k])` for every factor free of the bound indices.
-
-    What the guard is there for stays within: `x[i-2]` under `0 <= i-2`.
-    """
-    if isinstance(e, Reduce):
-        term = _outside(e.term)
-        if e.op in ("sum", "mean"):
-            free: list[Expr] = []
-            bound: list[Expr] = []
-            for factor in Mul.make_args(term):
-                inside = factor.has(*e.bound) or _needs(factor, e.guard)
-                (bound if inside else free).append(factor)
-            if bound:
-                return Mul(*free, Reduce(e.op, Mul(*bound), e.bound, e.guard))
-        return Reduce(e.op, term, e.bound, e.guard)
-    if not e.has(Reduce) or isinstance(e, Access):
-        return e
-    return e.func(*(_outside(a) for a in e.args))
-
-
-def _needs(factor: Expr, guard: Expr) -> bool:
-    """Whether a guard may be there for one of the accesses of a factor."""
-    stated = indices(guard)
-    positions = (i for a in accesses(factor) for i in a.indices)
-    return guard != 1 and any(not i.has(Index) or indices(i) & stated for i in positions)
-
-
 def _inlined(e: Expr, table: dict[str, Equation]) -> Expr:
     """`p*g + p*l_bar -> p*g - p*sum[k](g*p)`, where `l_bar` is a sum of its own."""
     values = {}
     if isinstance(e, Add):
         for a in dict.fromkeys(accesses(e)):
             if a.tensor in table and _is_scaled_sum(table[a.tensor].body):
-                values[a] = _captured(value_at(table[a.tensor], a), e)
+                values[a] = captured(value_at(table[a.tensor], a), e)
     return e.xreplace(values)
 
 
 def _is_scaled_sum(e: Expr) -> bool:
     factors = Mul.make_args(e)
     return sum(isinstance(f, Reduce) for f in factors) == 1 and len(factors) <= 3
-
-
-def _captured(value: Expr, e: Expr) -> Expr:
-    """A value with bound names that do not stand in `e`."""
-    taken = {i.name for i in e.atoms(Index)}
-    bound = {i for r in _reductions(value) for i in r.bound}
-    renaming = {i: i.renamed(fresh(i.name, taken)) for i in sorted(bound, key=str)}
-    return value.xreplace(renaming)
 
 
 def name_softmaxes(

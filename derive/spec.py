@@ -9,28 +9,24 @@ is a layer of its own here, and every layer has a name and names its inputs.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from derive.definition import Definition
-from derive.definitions import LAYER_FIELDS, Definitions, extended, library, namespace
-from derive.toml_positions import Document, KeyPath, SpecError, read
+from derive import uses
+from derive.catalogue import Definitions
+from derive.definition import Layer, Use
+from derive.definitions import extended, library
+from derive.toml_positions import Document, SpecError, read
 from derive.toml_tables import (
     BOOLEAN,
     NAME,
-    NAMES,
-    NUMBER,
     RATE,
     SIZE,
     SIZES,
-    STRING,
     TITLE,
     Kind,
     Table,
     choice,
-    is_number,
-    nearest,
 )
 
 KEYS = (
@@ -44,11 +40,6 @@ PATHS = Kind(
         and all(isinstance(p, str) and p.isprintable() and p.endswith(".toml") for p in v)
     ),
 )
-FRACTION = Kind("at least 0 and below 1", lambda v: is_number(v) and 0 <= v < 1)
-FRACTIONS = ("momentum", "rho", "beta1", "beta2")
-NONNEGATIVE = Kind("a finite number, at least 0", lambda v: is_number(v) and v >= 0)
-
-Fields = tuple[tuple[str, bool | int | float], ...]
 
 
 @dataclass(frozen=True)
@@ -62,28 +53,6 @@ class Input:
     @property
     def is_tokens(self) -> bool:
         return self.dtype == "int64"
-
-
-@dataclass(frozen=True)
-class Use:
-    """A definition put to use, with a value for each of its fields; `path` is where."""
-
-    definition: Definition
-    fields: Fields
-    path: KeyPath
-
-    @property
-    def type(self) -> str:
-        return self.definition.name
-
-
-@dataclass(frozen=True)
-class Layer(Use):
-    """`inputs` are names of earlier layers, or "input"; `share` names a layer, or is empty."""
-
-    name: str = ""
-    inputs: tuple[str, ...] = ()
-    share: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,75 +179,7 @@ def _input(top: Table, dtype: str) -> Input | None:
 def _layers(top: Table, definitions: Definitions) -> tuple[Layer, ...]:
     if "layers" not in top.data:
         top.errors.append(top.document.at_key((), "the list [[layers]] is missing"))
-    layers: list[Layer] = []
-    counts: Counter[str] = Counter()
-    outputs = {"input": "input"}  # what a name in `inputs` means: the activated output
-    previous = "input"
-    for table in top.tables("layers"):
-        use = _used(table, "layer", definitions, *LAYER_FIELDS)
-        type_ = str(table.data.get("type", "layer"))
-        counts[type_] += 1
-        name = table.optional("name", NAME, None) or f"{type_}_{counts[type_]}"
-        inputs = tuple(_inputs(table, outputs, previous))
-        share = _share(table, layers, use)
-        _unique(table, name, outputs)
-        outputs[name] = previous = name
-        if use is not None:
-            layers.append(Layer(use.definition, use.fields, use.path, name, inputs, share))
-        activation = _activation(table, definitions)
-        if activation is not None:
-            counts[activation.type] += 1
-            outputs[name] = previous = f"{activation.type}_{counts[activation.type]}"
-            _unique(table, previous, outputs)
-            outputs[previous] = previous
-            fields, path = activation.fields, activation.path
-            layers.append(Layer(activation.definition, fields, path, previous, (name,)))
-    return tuple(layers)
-
-
-def _unique(table: Table, name: str, names: dict[str, str]) -> None:
-    if name == "input":
-        table.at_value("name", "no layer can be called 'input': that is the network's input")
-    elif name in names:
-        table.at_value("name", f"two layers have the name {name!r}")
-
-
-def _inputs(table: Table, outputs: dict[str, str], previous: str) -> list[str]:
-    found = []
-    for k, name in enumerate(table.optional("inputs", NAMES, ())):
-        if name in outputs:
-            found.append(outputs[name])
-            continue
-        path = (*table.path, "inputs", k)
-        near = nearest(name, outputs)
-        message = f"no layer before this one is called {name!r}; the nearest name is {near!r}"
-        table.errors.append(table.document.at_value(path, message))
-    return found or [previous]
-
-
-def _share(table: Table, layers: list[Layer], use: Use | None) -> str:
-    share: str = table.optional("share", NAME, "")
-    other = next((layer for layer in layers if layer.name == share), None)
-    if share and other is None:
-        names = [layer.name for layer in layers]
-        near = f"; the nearest name is {nearest(share, names)!r}" if names else ""
-        table.at_value("share", f"no layer before this one is called {share!r}{near}")
-    elif other is not None and use is not None and other.definition is not use.definition:
-        table.at_value("share", f"{share!r} is of another type: {other.type}")
-    return share
-
-
-def _activation(table: Table, definitions: Definitions) -> Use | None:
-    type_ = table.optional("activation", STRING, None)
-    if type_ is None:
-        return None
-    definition = _named(table, "activation", "layer", type_, definitions)
-    if definition is None:
-        return None
-    if definition.required:
-        table.at_value("activation", f"{type_} has fields of its own: write it as a layer")
-        return None
-    return Use(definition, definition.constants, (*table.path, "activation"))
+    return uses.layers(top, definitions.named)
 
 
 def _optimizer(top: Table, definitions: Definitions) -> Use | None:
@@ -290,46 +191,7 @@ def _optimizer(top: Table, definitions: Definitions) -> Use | None:
 
 def _use(top: Table, kind: str, definitions: Definitions) -> Use | None:
     table = top.table(kind)
-    return None if table is None else _used(table, kind, definitions, "type")
-
-
-def _used(table: Table, kind: str, definitions: Definitions, *keys: str) -> Use | None:
-    """The definition that `type` names, with the fields given in the table."""
-    type_ = table.required("type", STRING)
-    if type_ is None:
-        return None
-    definition = _named(table, "type", kind, type_, definitions)
-    if definition is None:
-        return None
-    fields: dict[str, bool | int | float] = {}
-    for name in definition.required:
-        fields[name] = table.required(name, SIZE)
-    for name, default in definition.constants:
-        fields[name] = table.optional(name, _kind(kind, name, default), default)
-    if kind == "optimizer" and "learning_rate" not in fields:
-        fields["learning_rate"] = table.required("learning_rate", RATE)
-    table.only(*keys, *fields)
-    return Use(definition, tuple(fields.items()), table.path)
-
-
-def _kind(kind: str, name: str, default: bool | int | float) -> Kind:
-    if isinstance(default, bool):
-        return BOOLEAN
-    if kind != "optimizer":
-        return NUMBER
-    if name == "learning_rate":
-        return RATE
-    return FRACTION if name in FRACTIONS else NONNEGATIVE
-
-
-def _named(
-    table: Table, key: str, kind: str, name: str, definitions: Definitions
-) -> Definition | None:
-    definition = definitions.find(kind, name)
-    if definition is None and (namespace(kind), name) not in definitions.broken:
-        near = nearest(name, definitions.names(kind))
-        table.at_value(key, f"unknown {kind} {name!r}; the nearest is {near!r}")
-    return definition
+    return None if table is None else uses.used(table, kind, definitions.named, "type")
 
 
 def _regularization(top: Table, optimizer: Use | None) -> Regularization:

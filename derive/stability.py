@@ -26,15 +26,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import sympy
-from sympy import Abs, Add, Dummy, Expr, Integer, Mul, Rational, exp, log, tanh
+from sympy import Abs, Add, Dummy, Expr, Integer, Mul, Pow, Rational, exp, log, tanh
 from sympy.codegen.cfunctions import log1p
 
+from derive.blocks import partition
 from derive.calculus import flat_position
-from derive.functions import and_, eq, maximum, ne, rounded, where
+from derive.functions import and_, eq, lt, maximum, minimum, ne, rounded, where
 from derive.identities import sigmoid
 from derive.normal_form import fresh, names
 from derive.notation import Access, Equation, Index, Program, Reduce, accesses, indices
 from derive.reuse import reused, value_at, values_of, with_term
+from derive.scans import elsewhere, groups, in_order, recurrence
 from derive.stable_forms import exponents_of, one_signed, stable
 
 _BLANK = Dummy("blank", real=True)
@@ -71,6 +73,10 @@ class Shifted:
     def softmax(self) -> Equation:
         return Equation("", self.axes, exp(self.equation.term - self.equation.access))
 
+    def guard_at(self, place: Access) -> Expr:
+        """The condition under which a term counts, at the indices of an access to the softmax."""
+        return self.equation.guard.xreplace(dict(zip(self.axes, place.indices, strict=True)))
+
     def at(self, part: Access, place: Access) -> Access:
         """A part at the indices of an access to the softmax."""
         values = dict(zip(self.axes, place.indices, strict=True))
@@ -78,11 +84,21 @@ class Shifted:
 
 
 class _Exact:
+    keeps_digits = True  # of 1 - p where p is close to 1
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self.taken = names(program)
         self.definitions = {e.target: e for e in program.equations if e.reduction is None}
+        self.whole = {e.target: e for e in program.equations}
+        self.steps = {  # by the members of scans, whose axis of steps is no array's
+            e.target: found.index
+            for group in groups(program.equations)
+            if (found := recurrence(group)) is not None
+            for e in group
+        }
         self.shifted: list[Shifted] = []
+        self.sums_of_others: dict[tuple[Expr, Expr], Access] = {}
         self.equations: list[Equation] = []
 
     def run(self) -> Program:
@@ -90,13 +106,21 @@ class _Exact:
             if equation.reduction == "logsumexp":
                 self.logsumexp(equation)
             else:
-                self.equations.append(with_term_of(equation, self.term(equation)))
+                self.equations.append(with_term_of(equation, self.placed(equation)))
         results = self.program.results or (self.program.result,)
-        return replace(self.program, equations=tuple(self.equations), results=results)
+        return in_order(replace(self.program, equations=tuple(self.equations), results=results))
+
+    def placed(self, equation: Equation) -> Expr:
+        """The stable term; that of a block of an axis is computed nowhere else."""
+        found = partition(equation)
+        if not found or found[0].axis == self.steps.get(equation.target):
+            return self.term(equation)
+        terms = (self.term(replace(equation, body=b.term)) for b in found)
+        return Add(*(b.with_term(t).chosen for b, t in zip(found, terms, strict=True)))
 
     def term(self, equation: Equation) -> Expr:
         term = self.with_softmax(self.with_definitions(equation.term), equation)
-        return stable(term)
+        return stable(self.with_norms(term))
 
     def auxiliary(self, base: str, axes: tuple[Index, ...], body: Expr, parent: Equation) -> Access:
         """A new equation; its access."""
@@ -129,12 +153,15 @@ class _Exact:
     def cancels(self, a: Access, e: Expr, term: Expr) -> bool:
         """Whether reading `a` within `e`, a sum or an exponential, would lose what is asked for."""
         definition = self.definitions.get(a.tensor)
-        if definition is None:
+        if definition is None or elsewhere(definition, a):
             return False
         if isinstance(e, exp):
             return self.reads_logsumexp(definition.body)
         if self.reads_logsumexp(definition.body):
-            return self.has_target(e)
+            complement = any(part.is_Number for part in e.args) and isinstance(
+                a.indices[-1], Access
+            )
+            return self.has_target(e) or (complement and self.keeps_digits)
         if not exponents_of(definition.body):
             return False
         return self.loses(a, definition, e, term)
@@ -156,6 +183,44 @@ class _Exact:
         targets = {s.equation.target for s in self.shifted}
         return any(a.tensor in targets for a in accesses(e))
 
+    # -------------------------------------------------- norms
+
+    def with_norms(self, term: Expr) -> Expr:
+        """`a*x/r -> a*x/where(0 < r, r, 1)` for the norm `r` of x: 0 where the norm is 0."""
+
+        def visit(e: Expr) -> Expr:
+            if isinstance(e, Access | Reduce) or not e.args:
+                return e
+            if isinstance(e, Mul):
+                powers = [f for f in e.args if isinstance(f, Pow) and f.exp.is_negative]
+                for f in powers:
+                    if isinstance(f.base, Access) and self.vanishes(e, f.base):
+                        base = where(lt(Integer(0), f.base), f.base, Integer(1))
+                        e = Mul(base**f.exp, *(g for g in e.args if g is not f))
+            return e.func(*map(visit, e.args))
+
+        return visit(term) if term.has(Pow) else term
+
+    def vanishes(self, product: Mul, norm: Access) -> bool:
+        """Whether a factor is 0 where the norm is: one of the terms whose squares it sums."""
+        definition = self.whole.get(norm.tensor)
+        if definition is None:
+            return False
+        root = definition.body
+        if isinstance(root, Pow) and root.exp == Rational(1, 2) and isinstance(root.base, Access):
+            return self.vanishes(product, value_at(definition, norm).base)
+        if definition.reduction not in ("sum", "mean"):
+            return False
+        squares = [f.base for f in Mul.make_args(definition.term) if isinstance(f, Pow)]
+        axes = (*definition.indices, *definition.bound)
+        for a in squares:
+            values = values_of(product, (Equation(norm.tensor, axes, a),))
+            for value, place in values.items():
+                here = place.indices[: len(norm.indices)] == norm.indices
+                if here and {value, -value} & set(product.args):
+                    return True
+        return False
+
     # -------------------------------------------------- logsumexp and softmax
 
     def logsumexp(self, equation: Equation) -> None:
@@ -172,6 +237,8 @@ class _Exact:
         # So far below the maximum that the exponential is 0 in any precision, and no further.
         lowest = m - (2000 + Rational(1, 2**20) * Abs(m))
         a = rounded(maximum(term, lowest))
+        if guard != 1:
+            a = rounded(minimum(a, m))  # a term that does not count may be the largest
         d = rounded(a - m)
         back = rounded(d - a)
         error = rounded(rounded(a - rounded(d - back)) - rounded(m + back))
@@ -200,7 +267,10 @@ class _Exact:
         values = values_of(term, (parts.softmax,))
         term = reused(term, values)
         quotients = {p: parts.at(parts.e, p) / parts.at(parts.s, p) for p in values.values()}
-        return term.xreplace(quotients)
+        masks = {
+            where(parts.guard_at(p), q, Integer(0)): q for p, q in quotients.items()
+        }  # the exponentials are 0 where the guard fails
+        return term.xreplace(quotients).xreplace(masks)
 
     def with_logarithm(self, term: Expr, parts: Shifted) -> Expr:
         """`c*l - c*z -> c*(log_s - (z - m))` in every sum."""
@@ -224,7 +294,10 @@ class _Exact:
         return visit(term)
 
     def without_target(self, term: Expr, parts: Shifted, equation: Equation) -> Expr:
-        """`c*exp(z - l) - c*(j == y) -> c*where(j == y, -q/s, e/s)`, q the sum of the others."""
+        """`c*exp(z - l) - c*(j == y) -> c*where(j == y, -q/s, e/s)`, q the sum of the others.
+
+        And `1 - exp(z[y] - l) -> q/s`.
+        """
         if len(parts.equation.bound) != 1:
             return term
         values = values_of(term, (parts.softmax,))
@@ -241,6 +314,10 @@ class _Exact:
                         e_, s = parts.at(parts.e, place), parts.at(parts.s, place)
                         q = self.others(parts, place, target, equation)
                         return c * where(delta, -q, e_) / s + visit(rest)
+                    c, rest = _complement(e, value)
+                    if c != 0 and isinstance(place.indices[-1], Access):
+                        q = self.others(parts, place, place.indices[-1], equation)
+                        return -c * q / parts.at(parts.s, place) + visit(rest)
             return e.func(*map(visit, e.args))
 
         return visit(term)
@@ -249,17 +326,25 @@ class _Exact:
         """The sum of all exponentials but that of `target`."""
         (k,) = parts.equation.bound
         outer = parts.at(parts.m, place)
+        known = self.sums_of_others.get((outer, target))
+        if known is not None:
+            return known
         used = indices(outer) | indices(target)
         axes = tuple(i for i in (*equation.indices, *equation.bound) if i in used)
         k = k.renamed(fresh(k.name, {i.name for i in used}))
         term = Access(parts.e.tensor, *outer.indices, k)
         body = Reduce("sum", term, (k,), ne(k, target))
-        return self.auxiliary("q", axes, body, equation)
+        found = self.auxiliary("q", axes, body, equation)
+        self.sums_of_others[outer, target] = found
+        return found
 
 
 class _Training(_Exact):
+    keeps_digits = False
+
     def term(self, equation: Equation) -> Expr:
         term = self.with_softmax(self.with_definitions(equation.term), equation)
+        term = self.with_norms(term)
         return stable(_with_sigmoid_by_tanh(term))
 
     def loses(self, a: Access, definition: Equation, e: Expr, term: Expr) -> bool:
@@ -270,7 +355,8 @@ class _Training(_Exact):
         return False
 
     def exponential(self, term: Expr, m: Access, guard: Expr) -> Expr:
-        return where(guard, exp(term - m), Integer(0))
+        d = term - m if guard == 1 else minimum(term - m, Integer(0))
+        return where(guard, exp(d), Integer(0))
 
     def sums(self, equation: Equation, term: Expr, e: Access) -> tuple[Access, Access]:
         total = Reduce("sum", e, equation.bound, equation.guard)
@@ -320,6 +406,13 @@ def _one_hot(e: Add, value: Expr, k: Expr) -> tuple[Expr, Expr, Expr] | None:
                 if len(deltas) == 1 and sympy.expand_mul(other + c * deltas[0]) == 0:
                     return c, deltas[0], e - part - other
     return None
+
+
+def _complement(e: Add, value: Expr) -> tuple[Expr, Expr]:
+    """`c` and the rest where `e = c*value - c + rest` for a number c, which is else 0."""
+    split = (part.as_coeff_Mul() for part in e.args)
+    c = next((number for number, rest in split if rest == value), Integer(0))
+    return (c, e - c * value + c) if -c in e.args else (Integer(0), e)
 
 
 def _with_sigmoid_by_tanh(term: Expr) -> Expr:

@@ -26,6 +26,8 @@ from derive.text_printer import TextPrinter
 
 # The size of the merged leading axes `...` in code.
 LEADING = "leading_size"
+# The types of arrays of each kind; `dtype` is the floating-point type at hand.
+DTYPES = {"real": "dtype", "integer": "np.int64", "boolean": "bool"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Buffer:
 
     `kind` is "real", "integer" or "boolean". The name is a Python identifier: that of the tensor it
     holds, or one of lowering's own (`anonymous`), which gets `label` or another name in the end. A
-    buffer of shape () is a scalar.
+    buffer of shape () is a scalar. `of` is the buffer that this one is a view of, `local` one that
+    changes with every step of a loop. A `stored` one is there before it is written, row by row.
     """
 
     name: str
@@ -42,6 +45,19 @@ class Buffer:
     kind: str = "real"
     anonymous: bool = False
     label: str = ""
+    of: str = ""
+    local: bool = False
+    stored: bool = False
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`for counter in range(size)`, or from the last one to the first; `number` tells it apart."""
+
+    counter: str
+    size: Expr
+    backward: bool
+    number: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Statement:
     `into` names a scalar or checks an input. `overwrites` are the buffers that `out` may share
     memory with if nothing reads them later. `origin` is the target of the equation that it
     computes a part of. `quiet`: computes elements that nobody reads, whose overflow is no news.
+    `binds`: names a view and computes nothing. `loop`: what it is repeated by, together with the
+    statements around it that have the same one.
     """
 
     out: str
@@ -65,6 +83,8 @@ class Statement:
     operations: Expr = S.Zero
     update: bool = False
     quiet: bool = False
+    binds: bool = False
+    loop: Loop | None = None
 
     @property
     def text(self) -> str:
@@ -122,6 +142,13 @@ class Value:
         return self.text[1:-1] if whole else ""
 
     @property
+    def whole(self) -> str:
+        """The buffer which this is the whole of, contiguous, perhaps in another shape; or ''."""
+        name, brace, rest = self.text.partition("}")
+        reshaped = rest.startswith(".reshape(") and rest.endswith(")") and rest.count(".") == 1
+        return name + brace if name[0] == "{" and (not rest or reshaped) else ""
+
+    @property
     def elements(self) -> Expr:
         return Mul(*(i.size for i in self.indices))
 
@@ -134,17 +161,23 @@ class Code:
         self.statements: list[Statement] = []
         self.origin = ""
         self.quiet = False
+        self.loop: Loop | None = None
         self.count = 0
         self.checks: set[str] = set()
 
     def array(
-        self, indices: tuple[Index, ...], kind: str = "real", name: str = "", label: str = ""
+        self,
+        indices: tuple[Index, ...],
+        kind: str = "real",
+        name: str = "",
+        label: str = "",
+        of: str = "",
     ) -> Value:
         """A new buffer with these axes, without a name of its own unless one is given."""
         if not name:
             self.count += 1
         shape = tuple(i.size for i in indices)
-        buffer = Buffer(name or f"_{self.count}", shape, kind, not name, label)
+        buffer = Buffer(name or f"_{self.count}", shape, kind, not name, label, of)
         self.buffers[buffer.name] = buffer
         return Value(f"{{{buffer.name}}}", indices, kind)
 
@@ -172,6 +205,7 @@ class Code:
                 operations=out.elements if operations is None else operations,
                 update=update,
                 quiet=self.quiet,
+                loop=self.loop,
             )
         )
         return out
@@ -197,7 +231,7 @@ class Code:
         """A line that raises a ValueError where the inputs do not fit."""
         if text not in self.checks:
             self.checks.add(text)
-            self.statements.append(Statement("", text, origin=self.origin))
+            self.statements.append(Statement("", text, origin=self.origin, loop=self.loop))
 
 
 class _SizePrinter(TextPrinter):

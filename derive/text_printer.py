@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -86,7 +87,10 @@ class TextPrinter(StrPrinter):
         return f"{e.tensor}[{inside}]" if e.indices else e.tensor
 
     def _index(self, e: Any) -> str:
+        number, rest = e.as_coeff_Add()
         printed = self._print(e).replace(" ", "")
+        if number > 0 and printed == f"{number}+{self._print(rest).replace(' ', '')}":
+            return f"{printed.partition('+')[2]}+{number}"  # t+1
         return printed[1:-1] if type(e).__name__ in ("floordiv", "mod") else printed
 
     def _print_Reduce(self, e: Any) -> str:
@@ -95,6 +99,10 @@ class TextPrinter(StrPrinter):
         self.scope = (*outer, *bound)
         inner = self._print(term.xreplace(dict(zip(e.bound, bound, strict=True))))
         # Of the others no term can be left out in words: an access outside its tensor has to do it.
+        if e.op == "logsumexp" and _is_stated(e):
+            self.scope = outer
+            masked = type(e)("sum", sympy.exp(term), e.bound, e.guard)
+            return f"log({self._print(masked)})"
         if e.guard != 1 and e.op in ("sum", "mean", "prod"):
             inner = f"where({self._condition(e.guard)}, {inner}, {int(e.op == 'prod')})"
         self.scope = outer
@@ -197,13 +205,36 @@ class TextPrinter(StrPrinter):
         return self._binary(e, "%")
 
 
+def _is_stated(e: Any) -> bool:
+    """Whether a guard says more than that the accesses stay inside their tensors."""
+    positions = {
+        i for part in sympy.preorder_traversal(e.term) for i in getattr(part, "indices", ())
+    }
+    conditions = e.guard.args if type(e.guard).__name__ == "and_" else (e.guard,)
+    return e.guard != 1 and any(_bounded(c) not in positions for c in conditions)
+
+
+def _bounded(condition: Any) -> Any:
+    """The position that `0 <= position` or `position < size` is about, or None."""
+    kind = type(condition).__name__
+    if kind == "le" and condition.args[0] == 0:
+        return condition.args[1]
+    if kind == "lt" and not any(
+        type(i).__name__ == "Index" for i in condition.args[1].free_symbols
+    ):
+        return condition.args[0]
+    return None
+
+
 def text(expression: Any) -> str:
     """One expression as text of the formula language."""
     return TextPrinter().doprint(expression)
 
 
+@lru_cache(maxsize=1 << 14)
 def equation_text(target: Any, body: Any) -> str:
     """`target = body` as one line of the formula language."""
     printer = TextPrinter()
-    printer.indices = printer.scope = target.indices
+    # On the initial line of a recurrence, h[-1,j], a position stands among the indices.
+    printer.indices = printer.scope = tuple(i for i in target.indices if i.is_Symbol)
     return f"{printer.doprint(target)} = {printer.doprint(body)}"

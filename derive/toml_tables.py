@@ -35,6 +35,10 @@ def is_number(value: Any) -> bool:
     return abs(value) < 2**1023 if isinstance(value, int) else math.isfinite(value)
 
 
+def is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_SIZE
+
+
 def is_size(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_SIZE
 

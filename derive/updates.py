@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from derive.definition import constant
 from derive.formula import parse
 from derive.normal_form import fresh, names
 from derive.notation import ELLIPSIS, Access, Index, Program, accesses, indices
@@ -74,7 +75,7 @@ def optimizer(spec: Spec) -> Optimizer:
     use = spec.optimizer
     definition, fields = use.definition, dict(use.fields)
     learning_rate = float(fields.pop("learning_rate"))
-    update = lean(definition.program(definition.cases[0], fields))
+    update = lean(definition.program(definition.cases[0], constant(fields)))
     given = {"clip": spec.training.gradient_clip_norm, **vars(spec.regularization)}
     rates = {name: value for name, value in given.items() if value}
     taken = names(update)

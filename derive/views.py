@@ -63,10 +63,10 @@ def merged(value: Value, groups: Sequence[tuple[Index, ...]]) -> str | None:
     order = tuple(g[0] for g in groups)
     if all(len(g) == 1 for g in groups):
         return value.text + transposition(value.indices, order)
-    if not value.buffer or tuple(i for g in native for i in g) != value.indices:
+    if not value.whole or tuple(i for g in native for i in g) != value.indices:
         return None
     sizes = shape_text(Mul(*(i.size for i in g)) for g in native)
-    return f"{value.text}.reshape{sizes}{transposition(tuple(g[0] for g in native), order)}"
+    return f"{value.whole}.reshape{sizes}{transposition(tuple(g[0] for g in native), order)}"
 
 
 def view(value: Value, at: tuple[Expr, ...], shape: tuple[Expr, ...]) -> Value | None:
@@ -74,11 +74,11 @@ def view(value: Value, at: tuple[Expr, ...], shape: tuple[Expr, ...]) -> Value |
 
     The expressions must stay inside the array.
     """
-    joined = _joined(at, shape) if value.buffer else (at, shape)
+    joined = _joined(at, shape) if value.whole else (at, shape)
     text = value.text
     if joined[0] != at:
         at, shape = joined
-        text += f".reshape{shape_text(shape)}"
+        text = f"{value.whole}.reshape{shape_text(shape)}"
     slices: list[str] = []
     steps: list[str] = []
     axes: list[Index] = []
@@ -91,10 +91,11 @@ def view(value: Value, at: tuple[Expr, ...], shape: tuple[Expr, ...]) -> Value |
         offset, terms = affine
         if not terms:
             slices.append(size_text(offset))
+            blocks.append(size)
             continue
-        order = _radix(offset, terms, size)
-        if order and value.buffer:
-            slices.append(":")
+        order = radix(offset, terms, size)
+        if order and value.whole:
+            slices.extend(":" for _ in order)
             axes.extend(order)
             steps.extend(":" for _ in order)
             blocks.extend(i.size for i in order)
@@ -121,9 +122,7 @@ def view(value: Value, at: tuple[Expr, ...], shape: tuple[Expr, ...]) -> Value |
         )
         axes.append(p)
     if len(blocks) > len(at):
-        if any(s != ":" for s in slices):
-            return None
-        text += f".reshape{shape_text(blocks)}"
+        text = f"{value.whole}.reshape{shape_text(blocks)}"
     text += subscript(slices)
     if windows:
         lengths = shape_text(length for _, length, _, _ in windows)
@@ -169,7 +168,7 @@ def _slice(start: Expr, stop: Expr, size: Expr, step: Expr) -> str:
     return f"{low}:{high}" + ("" if step == 1 else f":{size_text(step)}")
 
 
-def _radix(offset: Expr, terms: list[tuple[Index, Expr]], size: Expr) -> tuple[Index, ...] | None:
+def radix(offset: Expr, terms: list[tuple[Index, Expr]], size: Expr) -> tuple[Index, ...] | None:
     """The indices of `g*J + j` over an axis of G*J elements, as digits: (g, j)."""
     if offset != 0 or len(terms) < 2:
         return None

@@ -45,7 +45,12 @@ CASES = {
         ("np.matmul",),
         ("np.add.at",),
     ),
-    "maximum of windows": ("y[n,p,i] = max[k](x[n,2*p+k,i] + 0*c[k])", "x", ("np.add.at",), ()),
+    "maximum of windows": (
+        "y[n,p,i] = max[k](x[n,2*p+k,i] + 0*c[k])",
+        "x",
+        ("for _j in range(",),
+        ("np.add.at",),
+    ),
     "maximum of squares": (
         "y[n,p,q] = max[h,k](x[n,2*p+h,2*q+k] + 0*c[h,k])",
         "x",

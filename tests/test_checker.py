@@ -15,6 +15,7 @@ from derive.notation import (
     Index,
     Partial,
     Program,
+    Recurrence,
     Reduce,
     Tensor,
     size,
@@ -38,6 +39,13 @@ def y(body, indices=(n,), **rest):
 xn = Access("x", n, i)
 row = Reduce("sum", xn, (i,))
 ids = Tensor("t", (n,), "integer")
+
+k_ = i.renamed("k_")
+S = Equation("s", (n, i), Reduce("sum", Access("h", n - 1, k_) * Access("V", k_, i), (k_,)))
+H = Equation("h", (n, i), Access("s", n, i) + xn, recurrence=Recurrence(n, -1, Integer(0)))
+V = Tensor("V", (k_, i))
+SCAN = program(S, H, Equation("z", (n,), Access("h", n - 1, 0)), inputs=(x, V))
+BACKWARD = replace(H, body=Access("h", n + 1, i) * xn, recurrence=Recurrence(n, 1, Integer(0)))
 
 WELL_FORMED = {
     "dense": program(DENSE),
@@ -73,6 +81,8 @@ WELL_FORMED = {
         sizes=((p.size, floordiv(j.size, 4)), (zero(p.size), Integer(0))),
     ),
     "a size that an input has as well": program(DENSE, sizes=((n.size, i.size + 1),)),
+    "a scan, and a reading of its start": SCAN,
+    "a scan that runs backward": program(BACKWARD),
     "numbers": y(sympy.pi * n + n.size / sympy.Integer(3)),
 }
 
@@ -80,6 +90,18 @@ WELL_FORMED = {
 @pytest.mark.parametrize("name", WELL_FORMED)
 def test_well_formed(name):
     check(WELL_FORMED[name])
+
+
+s_i = Access("s", i) + Access("h", n - 1, i)
+
+
+def scan(h, *rest):
+    """The scan of `s` and another `h`."""
+    return program(S, h, *rest, inputs=(x, V))
+
+
+def started(initial):
+    return replace(H, recurrence=Recurrence(n, -1, initial))
 
 
 BROKEN = {
@@ -108,14 +130,21 @@ BROKEN = {
         (y(Reduce("sum", xn, (i, i))), "binds i"),
     ],
     "indices_are_on_the_left_or_bound": [
+        (scan(started(xn)), r"h\[-1,i\] = x\[n,i\]: nothing gives the index n"),
         (y(xn), "nothing gives the index i of size I a range here"),
         (y(Reduce("sum", xn, (i,), lt(j, 2))), "index j"),
         (y(Reduce("sum", xn, (i.resized(Integer(3)),))), "index i of size I"),
+    ],
+    "recurrences_run_over_an_index_of_the_left": [
+        (scan(replace(H, recurrence=Recurrence(j, -1, Integer(0)))), "over j, which is not"),
+        (scan(replace(H, recurrence=Recurrence(n, -2, Integer(0)))), "by a step of -2"),
     ],
     "tensors_are_read_below_their_line": [
         (y(Access("q", n)), "q is read"),
         (program(Equation("a", (n,), Access("a", n))), "a is read"),
         (program(Equation("L", (), Reduce("sum", Access("y", n, j), (n, j))), DENSE), "y is read"),
+        (scan(started(Access("s", 0, i))), r"h\[-1,i\] = s\[0,i\]: s is read"),
+        (scan(replace(H, recurrence=None)), "h is read"),
     ],
     "accesses_have_an_index_for_each_axis": [
         (y(Access("x", n)), r"x\[n\] where x has 2 axes"),
@@ -138,6 +167,31 @@ BROKEN = {
                 sizes=((p.size, Integer(5)),),
             ),
             "has size P, but the axis 4",
+        ),
+    ],
+    "scans_go_step_by_step": [
+        (scan(replace(H, body=Access("s", n - 1, i))), r"s\[n-1,i\] is not known yet"),
+        (scan(replace(H, body=Access("s", n, i) + Access("h", n + 1, i))), r"h\[n\+1,i\] is not"),
+        (scan(replace(H, body=Access("s", n, i) + Access("h", 0, i))), r"h\[0,i\] is not"),
+        (program(H, S, inputs=(x, V)), r"s\[n,i\] is not known yet"),
+        (
+            program(
+                replace(S, indices=(i,), body=Access("h", 0, i)), replace(H, body=s_i), inputs=(x,)
+            ),
+            "in a scan over n, which is not on the left",
+        ),
+        (
+            scan(
+                replace(H, body=H.body + Access("g", n, i)),
+                replace(BACKWARD, target="g", body=Access("h", n, i)),
+            ),
+            "g",
+        ),
+    ],
+    "members_of_a_scan_stand_together": [
+        (
+            program(S, Equation("a", (n, i), xn), H, inputs=(x, V)),
+            r"a\[n,i\] = .*: stands within a scan to which it does not belong",
         ),
     ],
     "positions_are_integers": [

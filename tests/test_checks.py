@@ -1,8 +1,11 @@
 """The gradient check itself: it passes what is right, and notices what is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import derive
 from derive.checks import MOST, Report, compare, contracted, random_cotangent
 from derive.notation import DeriveError
 
@@ -170,3 +173,35 @@ def test_the_table_fits_a_terminal():
     assert len(shown) == 1 + 5 + 2
     assert "]: 0, but differences give" in str(report)
     assert Report(()).ok and Report(()).worst == 0
+
+
+STOPPED = [
+    "L = sum[i](x[i]**2*stop_gradient(sin(x[i])))",
+    "h[i] = x[i]**2\nL = sum[i](h[i]*stop_gradient(h[i]*x[i]))",
+    "h[-1] = 0\nh[t] = tanh(h[t-1]*stop_gradient(h[t-1]) + x[t])\nL = sum[t](h[t]**2)",
+    "L = sum[i](stop_gradient(x[i])*sum[k](x[k]*x[i]**2))",
+]
+
+
+@pytest.mark.parametrize("text", STOPPED)
+@pytest.mark.parametrize("kind", ["differentiate", "vjp", "jacobian", "hessian", "hvp"])
+def test_what_stop_gradient_holds_is_not_moved(kind, text):
+    x = np.random.default_rng(0).normal(size=5)
+    derivation = getattr(derive, kind)(text, "x")
+    report = derivation.check(x=x)
+    assert report.ok, report
+    assert report.rows[0].compared == 5
+
+
+def test_beside_what_is_held_a_wrong_gradient_is_found():
+    x = np.random.default_rng(0).normal(size=5)
+    held = derive.differentiate("L = sum[i](x[i]**2*stop_gradient(x[i]))", "x")
+    free = derive.differentiate("L = sum[i](x[i]**2*x[i])", "x")
+    wrong = replace(held, gradients=replace(free.gradients, forward=held.gradients.forward))
+    assert not wrong.check(x=x).ok
+
+
+def test_arrays_that_are_missing_beside_what_is_held():
+    held = derive.differentiate("L = sum[i](x[i]*stop_gradient(u[i]))", "x")
+    with pytest.raises(ValueError, match="u: this array is missing"):
+        held.check(x=np.ones(3))

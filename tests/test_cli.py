@@ -186,6 +186,7 @@ def test_check_prints_a_table(capsys, spec):
         "dense_1.b",
         "dense_2.W",
         "dense_2.b",
+        "input",
     ]
     assert all(row.endswith("ok") for row in rows[1:])
     assert max(map(len, rows)) <= 80
@@ -213,14 +214,36 @@ def test_layers_lists_the_library_with_its_formulas(capsys):
     assert code == 0
     for entry in ("layer dense(units", "activation relu", "loss mse", "optimizer adam("):
         assert entry in printed
-    code, printed, _ = run(capsys, "layers", "dense")
-    assert printed.splitlines() == [
-        "layer dense(units, bias=true)",
-        "    z[...,j] = sum[i](x[...,i] * W[i,j]) + b[j]",
-    ]
+    assert max(map(len, printed.splitlines())) <= 80
     code, printed, errors = run(capsys, "layers", "dens")
     assert (code, printed) == (2, "")
     assert "dense" in errors
+
+
+def test_layers_shows_what_an_entry_leads_to(capsys):
+    expected = """\
+layer dense(units, bias=true)
+
+Fields
+    units: an integer above 0
+    bias: true or false; default true
+
+Formula of x[...,i]
+    z[...,j] = sum[i](x[...,i] * W[i,j]) + b[j]
+
+Parameters
+    W[i,j]: glorot_uniform
+    b[j]: zeros, where bias
+
+Sizes
+    J = units
+
+Cotangents
+    b_bar[j] = sum[...](z_bar[...,j])
+    W_bar[i,j] = sum[...](x[...,i]*z_bar[...,j])
+    x_bar[...,i] = sum[j](z_bar[...,j]*W[i,j])
+"""
+    assert run(capsys, "layers", "dense") == (0, expected, "")
 
 
 WINE = TINY.replace("[4]", "[13]").replace("epochs = 3", "epochs = 12")
@@ -244,7 +267,10 @@ def test_train_says_what_does_not_fit(capsys, spec):
     code, _, errors = run(capsys, "train", spec, "--data", "wine")
     assert code == 2
     assert "expected shape (N, 4), given (134, 13)" in errors
-    code, _, errors = run(capsys, "train", spec, "--data", "iris")
+    code, _, errors = run(capsys, "train", spec, "--data", "text")
+    assert code == 2
+    assert "must be tokens" in errors
+    code, _, errors = run(capsys, "train", spec, "--data", "flowers")
     assert code == 2
     assert "digits" in errors
 

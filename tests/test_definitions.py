@@ -8,7 +8,15 @@ import pytest
 
 import derive
 from derive import size_expressions
-from derive.definitions import CASE_KEYS, KEYS, PARAMETER_KEYS, functions, library
+from derive.cases import DRAW_KEYS, PARAMETER_KEYS, STATE_KEYS
+from derive.definitions import (
+    CASE_KEYS,
+    INITIALIZER_CASE_KEYS,
+    KEYS,
+    LOSS_CASE_KEYS,
+    functions,
+    library,
+)
 from derive.interpreter import evaluate
 from derive.network import compose
 from derive.notation import DeriveError
@@ -55,15 +63,23 @@ def complaint(*arguments, **keywords):
 
 def test_no_key_could_hold_a_backward_formula():
     """The keys are these and no others; the only ones with formulas are forward ones."""
-    assert KEYS == {
-        "initializer": ("formula", "constants"),
+    fields = ("constants", "pairs", "choices", "lists")
+    assert (
+        *("when", "input", "inputs", "sizes", "numbers", "ranks", "require"),
+        *("parameters", "draws", "state", "forward", "inference", "layers"),
+    ) == CASE_KEYS
+    assert LOSS_CASE_KEYS == ("when", "formula", "numbers", "require")
+    assert INITIALIZER_CASE_KEYS == ("when", "formula")
+    assert {
+        "initializer": ("formula", "constants", "cases"),
         "activation": ("formula", "parameters", "constants"),
-        "layer": ("input", "inputs", "sizes", "parameters", "constants", "forward", "cases"),
-        "loss": ("formula", "constants", "predict", "proba"),
+        "layer": (*fields, *CASE_KEYS[1:], "associative", "cases"),
+        "loss": (*fields, *LOSS_CASE_KEYS[1:], "predict", "proba", "cases"),
         "optimizer": ("formula", "constants"),
-    }
-    assert CASE_KEYS == ("input", "inputs", "sizes", "parameters", "forward")
+    } == KEYS
     assert PARAMETER_KEYS == ("indices", "init", "when", "fan_in", "fan_out")
+    assert STATE_KEYS == ("indices", "initial")
+    assert DRAW_KEYS == ("indices", "distribution")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +111,10 @@ def test_the_library_is_read_by_the_code_that_reads_a_users_definitions():
 
 
 def test_reading_evaluates_nothing():
-    modules = "definition definitions spec network instances size_expressions toml_tables"
+    modules = (
+        "definition definitions spec network instances size_expressions toml_tables groups "
+        "bindings catalogue fields uses cases network_parts layering"
+    )
     for name in modules.split():
         tree = ast.parse((Path(derive.__file__).parent / f"{name}.py").read_text())
         called = {
@@ -163,7 +182,9 @@ forward = "z[n,p,f] = sum[k,c](x[n, stride*p + k, c] * W[k,c,f]) + b[f]"
     windows = np.stack([v["x"][:, 2 * p : 2 * p + 3] for p in range(3)], 1)
     np.testing.assert_allclose(v["z_1"], np.einsum("npkc,kcf->npf", windows, v["W_1"]), rtol=1e-12)
     message = complaint(layers.replace("kernel_size = 3", "kernel_size = 9"), conv, shape="[8, 2]")
-    assert "layer conv1d_1: index p has the size (T - K) // stride + 1 = 0" in message
+    assert (
+        "layer conv1d_1: nothing is left along p: its size is (T - K) // stride + 1 = 0" in message
+    )
 
 
 def test_a_layer_with_several_inputs_and_lines():
@@ -261,15 +282,15 @@ def test_sizes_are_integer_expressions():
         ("2 - 3 - 4", -5),
         ("12", 12),
     ]:
-        assert size_expressions.value(text, values) == expected
+        assert size_expressions.size(text, values) == expected
     assert size_expressions.names("H*k + H") == {"H", "k"}
     for text in ("H/2", "H**2", "H.real", "f(H)", "[H]", "True", "1.5", "'a'", "H if k else 1", ""):
         with pytest.raises(DeriveError):
-            size_expressions.value(text, values)
+            size_expressions.size(text, values)
     with pytest.raises(DeriveError, match="nested"):
-        size_expressions.value("-" * 200 + "H", values)
+        size_expressions.size("-" * 200 + "H", values)
     with pytest.raises(DeriveError, match="nothing says what W is"):
-        size_expressions.value("H*W", values)
+        size_expressions.size("H*W", values)
 
 
 # Include.
@@ -457,7 +478,10 @@ def test_a_size_that_nothing_fixes():
         ("forward = 'y[n,j] = x[n,0]'\nsizes = { j = 'N' }", "nothing says what N is"),
         ("forward = 'y[n,i] = x[n,i+1]'", "leaves"),
         ("forward = 'y[n,i] = x[n,3]'", "leaves"),
-        ("forward = 'y[n,j] = x[n,0]'\nsizes = { j = '1 - I' }", "= -2: nothing is left"),
+        (
+            "forward = 'y[n,j] = x[n,0]'\nsizes = { j = '1 - I' }",
+            "nothing is left along j: its size is 1 - I = -2",
+        ),
         ("forward = 'y[n,j] = x[n,0]'\nsizes = { j = 'I // 0' }", "divides by 0"),
     ],
 )

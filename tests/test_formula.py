@@ -6,6 +6,7 @@ import pytest
 import sympy
 from sympy import Rational, Symbol
 
+from derive.checker import check
 from derive.formula import FormulaError, parse
 from derive.functions import FUNCTIONS, and_, eq, le, lt, maximum, mod, named, ne, not_, where
 from derive.notation import Access, DeriveError, Equation, Index, Program, Reduce, size
@@ -347,8 +348,8 @@ def test_a_place_within_brackets_is_on_its_own_line() -> None:
         ("y[n] = x[n]\nz = y", "y", "without its indices"),
         ("a = 1\na = 2", "a", "assigned twice"),
         ("b = a\na = 1", "a", "above its line"),
-        ("h[t] = h[t-1] + x[t]", "h[t-1]", "the equation that assigns it"),
-        ("h[-1] = 0\nh[t] = x[t]", "-1", "plain name"),
+        ("h[t] = h[t-1] + x[t]", "h[t-1]", "has no initial line"),
+        ("h[-1] = 0\nh[t] = x[t]", "-1", "nothing reads it"),
         ("exp = 2", "exp", "it can name nothing else"),
         ("y[exp] = 2", "exp", "it can name nothing else"),
         ("pi = 3", "pi", "it can name nothing else"),
@@ -439,3 +440,24 @@ def test_nothing_of_the_text_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_text_is_a_str() -> None:
     with pytest.raises(FormulaError, match="a formula is a str, not int"):
         parse(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("body", ["x[t] > 0", "sum[k](y[t,k])", "max[k](y[t,k])", "sqrt(y[t,0])"])
+def test_what_is_no_integer_tensor_is_no_index(body):
+    """Sums are floating-point numbers, conditions masks; `where(c, 1, 0)` is made of integers."""
+    with pytest.raises(FormulaError, match="`c` is used as an index, but is no integer tensor"):
+        parse(f"c[t] = {body}\nL = sum[t](E[c[t]])")
+
+
+@pytest.mark.parametrize(
+    ("body", "integers"),
+    [
+        ("where(x[t] > 0, y[t,0], 1)", {"y"}),
+        ("maximum(abs(y[t,0] - 2), v[t] // 2)", {"y", "v"}),
+        ("argmax[k](x[t,k])", set()),
+    ],
+)
+def test_what_is_an_integer_tensor_may_be_an_index(body, integers):
+    program = parse(f"c[t] = {body}\nL = sum[t](E[c[t]])")
+    check(program)
+    assert {t.name for t in program.inputs if t.kind == "integer"} == integers

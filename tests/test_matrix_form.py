@@ -13,7 +13,7 @@ from derive.functions import eq
 from derive.interpreter import evaluate
 from derive.latex_names import Names
 from derive.matrix_form import matrix_form
-from derive.normal_form import flatten, shapes
+from derive.normal_form import flatten, spans
 from derive.notation import Access, Equation, Index
 from derive.simplify import recognize
 
@@ -94,8 +94,8 @@ def test_form(text: str, plain: str | None, latex: str) -> None:
     assert form is not None
     if plain:
         assert str(form) == plain
-    matrices = tuple(t for t, shape in shapes(program).items() if len(shape) == 2)
-    shown = " = ".join(form.latex(Names(tuple(shapes(program)), matrices)))
+    matrices = tuple(t for t, span in spans(program).items() if len(span) == 2)
+    shown = " = ".join(form.latex(Names(tuple(spans(program)), matrices)))
     assert shown == latex
 
 

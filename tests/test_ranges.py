@@ -6,7 +6,7 @@ import pytest
 import sympy
 from sympy import Expr, Integer, Symbol
 
-from derive import ranges
+from derive import reach
 from derive.formula import FormulaError, parse
 from derive.functions import floordiv, mod
 from derive.notation import Access, DeriveError, Index, Program, size, zero
@@ -244,19 +244,19 @@ def test_an_access_that_stays_inside_or_may_be_left_out(text: str, sizes: dict[s
 
 def test_once_the_sizes_are_known_accesses_are_checked_again() -> None:
     program = parse("y[i] = x[i] + x[4]")
-    ranges.check_accesses(program, {size("I"): 5})
+    reach.check_accesses(program, {size("I"): 5})
     with pytest.raises(DeriveError, match=r"`x\[4\]` leaves its tensor.*from 4 to 4.* is 4"):
-        ranges.check_accesses(program, {size("I"): 4})
+        reach.check_accesses(program, {size("I"): 4})
 
 
 def test_derived_sizes_as_numbers() -> None:
     program = parse("y[p] = sum[k](x[2*p+k]*w[k])")
-    known = ranges.numbers(program, {size("I"): 9, size("K"): 3})
+    known = reach.numbers(program, {size("I"): 9, size("K"): 3})
     assert known[size("P")] == 4
     with pytest.raises(DeriveError, match="must be positive"):
-        ranges.numbers(program, {size("I"): 2, size("K"): 5})
+        reach.numbers(program, {size("I"): 2, size("K"): 5})
     with pytest.raises(DeriveError, match="is 4 in the arrays, but given as 3"):
-        ranges.numbers(parse("y[n] = x[n]", sizes={"n": 3}), {size("N"): 4})
+        reach.numbers(parse("y[n] = x[n]", sizes={"n": 3}), {size("N"): 4})
 
 
 # Bounds.
@@ -298,15 +298,15 @@ def test_bounds_are_exact(e: Expr, i: int, j: int) -> None:
         int(e.xreplace({I: Integer(a), J: Integer(b), N: Integer(5), zero(N): Integer(0)}))
         for a, b in itertools.product(range(i), range(j))
     ]
-    assert ranges.bounds(e, sizes) == (min(values), max(values))
+    assert reach.bounds(e, sizes) == (min(values), max(values))
 
 
 def test_bounds_of_a_lookup_are_unknown() -> None:
-    assert ranges.bounds(Access("t", I) + 1, {size("I"): 3}) is None
+    assert reach.bounds(Access("t", I) + 1, {size("I"): 3}) is None
 
 
 def test_ends_are_expressions_of_sizes() -> None:
-    assert ranges.ends(2 * I + J - 1) == (-1, 2 * size("I") + size("J") - 4)
-    assert ranges.ends(size("J") * I + J) == (0, size("J") * size("I") - 1)
-    assert ranges.ends(mod(I, N)) == (0, N - 1)
-    assert ranges.ends(Access("t", I)) is None
+    assert reach.ends(2 * I + J - 1) == (-1, 2 * size("I") + size("J") - 4)
+    assert reach.ends(size("J") * I + J) == (0, size("J") * size("I") - 1)
+    assert reach.ends(mod(I, N)) == (0, N - 1)
+    assert reach.ends(Access("t", I)) is None

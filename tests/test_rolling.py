@@ -115,3 +115,16 @@ def test_letters_of_indices_may_differ_between_layers_but_their_places_may_not()
     odd = lines("ij")
     odd[2] = odd[2].replace("] =", "] = -")
     assert not isinstance(roll(odd)[0], Loop)
+
+
+def test_numbers_that_move_by_7_and_by_20_are_linear_in_a_counter():
+    lines = [f"{field(f'a_{7 * k + 3}')} = {mark(20 * k + 1)}" for k in range(5)]
+    _, (printed,) = resolve([lines])
+    assert printed == ("for l in range(0, 5):", "    ws.a[7*l + 3] = 20*l+1")
+
+
+def test_fields_kept_by_layer_give_way_to_the_batch():
+    lines = [f"{field(f'y_{k}')} = ws.y" for k in range(1, 6)]
+    kept, (printed,) = resolve([lines])
+    assert kept == ("y_",)
+    assert printed == ("for l in range(1, 6):", "    ws.y_[l] = ws.y")

@@ -171,8 +171,12 @@ def test_a_name_in_inputs_means_the_activated_output():
     text = with_line('activation = "relu"', "units = 3") + '[[layers]]\ntype = "tanh"\n'
     spec = read(text + 'inputs = ["dense_1"]\n')
     assert spec.layers[-1].inputs == ("relu_1",)
-    spec = read(text + 'inputs = ["input"]\n')
-    assert spec.layers[-1].inputs == ("input",)
+    both = (
+        '[define.layer.both]\ninputs = ["a[n,i]", "b[n,j]"]\nforward = "c[n,i] = a[n,i]*b[n,0]"\n'
+    )
+    last = '[[layers]]\ntype = "both"\ninputs = ["tanh_1", "dense_1"]\n'
+    spec = read(text + 'inputs = ["input"]\n' + last + both)
+    assert [layer.inputs for layer in spec.layers[2:]] == [("input",), ("tanh_1", "relu_1")]
 
 
 def test_a_shared_layer():
@@ -213,6 +217,30 @@ WRONG = [
     ("inputs = []", "units = 3", "7:10: inputs must be a list of names"),
     ("share = 'a'", "units = 3", "7:9: no layer before this one is called 'a'"),
     ("delta = 1", 'type = "mse"', "9:1: unknown key 'delta'"),
+]
+GRAPHS = [
+    ("[[layers]]\ntype = 'relu'\ninputs = ['relu_1']", "11:11: no layer before this one is called"),
+    (
+        "[[layers]]\ntype = 'relu'\ninputs = ['b']\n[[layers]]\ntype = 'relu'\nname = 'b'",
+        "11:11: no layer before this one is called 'b'; a layer reads what stands above it",
+    ),
+    (
+        "[[layers]]\ntype = 'relu'\ninputs = ['dense_2']",
+        "11:11: no layer before this one is called 'dense_2'; the nearest name is 'dense_1'",
+    ),
+    (
+        "[[layers]]\ntype = 'relu'\ninputs = ['input']",
+        "4:1: the layer 'dense_1' is left dangling: nothing reads its output",
+    ),
+    (
+        "[[layers]]\ntype = 'subtract'\ninputs = ['dense_1', 'input', 'input']",
+        "11:1: layer subtract_1: subtract takes a[n,*s], b[n,*s], but is given dense_1",
+    ),
+    ("[[layers]]\ntype = 'add'", "9:1: layer add_1: add takes a[n,*s], b[n,*s] and more of them"),
+    (
+        "[[layers]]\ntype = 'add'\ninputs = ['dense_1', 'input']",
+        "9:1: layer add_1: index s_1 has the size 3 in dense_1 and 4 in the input",
+    ),
 ]
 SECTIONS = [
     ("[optimizer]\ntype = 'adm'", "10:8: unknown optimizer 'adm'; the nearest is 'adam'"),
@@ -260,6 +288,12 @@ SECTIONS = [
 @pytest.mark.parametrize("line, after, message", WRONG)
 def test_a_line_that_is_wrong(line, after, message):
     assert complaint(with_line(line, after)).startswith(f"net.toml:{message}")
+
+
+@pytest.mark.parametrize("layers, message", GRAPHS)
+def test_layers_that_do_not_go_together(layers, message):
+    text = GOOD.replace("[loss]", "").replace('type = "mse"\n', "")
+    assert complaint(f"{text}\n{layers}\n[loss]\ntype = 'mse'").startswith(f"net.toml:{message}")
 
 
 @pytest.mark.parametrize("section, message", SECTIONS)
@@ -341,10 +375,10 @@ def test_a_message_shows_line_and_caret():
 
 def test_shapes_that_do_not_fit():
     text = GOOD.replace("shape = [4]", "shape = [2, 3, 4, 5]").replace(
-        'type = "dense"\nunits = 3', 'type = "flatten"'
+        'type = "dense"\nunits = 3', 'type = "last_step"'
     )
     assert complaint(text) == (
-        "net.toml:4:1: layer flatten_1: flatten takes x[n,i] or x[n,i,j] or x[n,i,j,k], but is "
+        "net.toml:4:1: layer last_step_1: last_step takes x[n,t,i], but is "
         "given the input, of shape (2, 3, 4, 5)\n    [[layers]]\n    ^"
     )
     add = """

@@ -51,6 +51,9 @@ class Formula(NamedTuple):
 
 
 F = Formula
+# Networks whose text alone does not say their sizes; formulas of their kinds stand below.
+NUMERIC = ("digits_cnn", "digits_lstm", "first_a", "tiny_transformer", "wine_siamese")
+
 FORMULAS = [
     F("dense", "z[n,j] = sum[i](x[n,i]*W[i,j]) + b[j]"),
     F("dense, any rank", "z[...,j] = sum[i](x[...,i]*W[i,j]) + b[j]"),
@@ -69,6 +72,34 @@ FORMULAS = [
         "layer norm",
         "mu[n] = mean[d](x[n,d])\nv[n] = mean[d]((x[n,d] - mu[n])**2)\n"
         "y[n,d] = gamma[d]*(x[n,d] - mu[n])/sqrt(v[n] + 0.00001) + beta[d]",
+    ),
+    F(
+        "layer norm, its quotient named",
+        "mu[n] = sum[d](x[n,d])/D\nsd[n] = sqrt(mean[d]((x[n,d] - mu[n])**2) + 0.5)\n"
+        "h[n,d] = (x[n,d] - mu[n])/sd[n]\ny[n,d] = gamma[d]*h[n,d] + beta[d]",
+    ),
+    F(
+        "batch norm",
+        "mu[c] = mean[...](x[...,c])\nv[c] = mean[...](x[...,c]**2) - mu[c]**2\n"
+        "h[...,c] = (x[...,c] - mu[c])/sqrt(v[c] + 0.5)\ny[...,c] = gamma[c]*h[...,c]",
+    ),
+    F("rms norm", "r[n] = sqrt(mean[i](x[n,i]**2) + 0.1)\ny[n,i] = gamma[i]*x[n,i]/r[n]"),
+    F("length", "a[n,d] = x[n,d] - y[n,d]\nr[n] = sqrt(sum[d](a[n,d]**2))\nL = sum[n](r[n]**3)"),
+    F(
+        "causal softmax",
+        "P[t,s] = where(s <= t, exp(S[t,s]), 0)/sum[u](where(u <= t, exp(S[t,u]), 0))",
+    ),
+    F(
+        "focal",
+        "p[n,k] = exp(z[n,k])/sum[j](exp(z[n,j]))\n"
+        "L = -mean[n]((1 - p[n,y[n]])**2*log(p[n,y[n]]))",
+        limits={"y": 2},
+    ),
+    F(
+        "weighted cross entropy",
+        "L = sum[n](w[y[n]]*(logsumexp[k](z[n,k]) - z[n,y[n]]))/sum[n](w[y[n]])",
+        limits={"y": 2},
+        low=0.2,
     ),
     F("quadratic form", "L = sum[i,j](x[i]*A[i,j]*x[j])"),
     F("bilinear", "y[n,j] = sum[i,k](x[n,i]*W[i,k,j]*x[n,k]) + b[j]"),
@@ -141,6 +172,7 @@ FORMULAS = [
     *(
         F(path.stem, str(compose(load(path)).program), limits={"y": 2}, low=-0.7, high=0.7)
         for path in sorted((Path(__file__).parent.parent / "specs").glob("*.toml"))
+        if path.stem not in NUMERIC
     ),
 ]  # fmt: skip
 

@@ -1,0 +1,811 @@
+"""Where in a string is the first a? An embedding and a recurrent layer
+
+    input        x    N x 20
+    embedding_1  y_1  N x 20 x 8  208 parameters
+    rnn_1        y_2  N x 64      4,672 parameters
+    dense_1      z_3  N x 20      1,300 parameters
+
+6,180 parameters, float32. Loss: softmax_cross_entropy. Optimizer: adam, learning_rate = 0.002,
+gradient_clip_norm = 1.
+
+Generated from first_a.toml by `derive generate`; change the spec and generate it again, never this
+file. It needs NumPy only. A number such as (7) is that of an equation: first_a.tex derives each of
+them under the same number. Those from (18) on are the equations of adam.
+
+`W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
+batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
+all parameters and their cotangents one after the other, element p.
+
+A gradient on a batch of 64 takes 36.5 million floating-point operations and moves 10.8 million
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import zipfile
+
+import numpy as np
+
+NAME = "first_a"
+DTYPE = np.float32
+PARAMETERS = {  # public name: shape
+    "embedding_1.E": (26, 8),
+    "rnn_1.W": (8, 64),
+    "rnn_1.U": (64, 64),
+    "rnn_1.b": (64,),
+    "dense_1.W": (64, 20),
+    "dense_1.b": (20,),
+}
+STATES = {}
+ARRAYS = {**PARAMETERS, **STATES}  # all that `params` holds
+SIZE = sum(math.prod(shape) for shape in PARAMETERS.values())  # 6,180
+INPUT = {"name": "x", "axes": ("N", 20), "below": 26}
+TARGET = {"name": "y", "axes": ("N",), "below": 20}
+
+
+def init(seed=0):
+    """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
+    draw = np.random.default_rng(seed)
+    params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
+    params["embedding_1.E"][...] = draw.normal(size=(26, 8))
+    params["rnn_1.W"][...] = 0.5773502691896257*draw.random((8, 64)) - 0.28867513459481287
+    params["rnn_1.U"][...] = 0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
+    params["rnn_1.b"][...] = 0
+    params["dense_1.W"][...] = 0.5345224838248488*draw.random((64, 20)) - 0.2672612419124244
+    params["dense_1.b"][...] = 0
+    return params
+
+
+def forward(params, x):
+    """The output z_3 in inference mode."""
+    w = _flat(params, ARRAYS)
+    x, sizes = _fitting(x, INPUT, {})
+    ws = Inference(w, **sizes)
+    ws.x[...] = x
+    return inference_pass(ws)
+
+
+def value_and_grad(params, x, y, seed=None, sample_weight=None):
+    """The loss and its cotangents {public name: array}, in training mode, unregularized.
+
+    `seed` fixes what is drawn at random: nothing in this network. `sample_weight`, of shape (N,),
+    are factors of the samples' losses; the mean is over all N as ever.
+    """
+    w = _flat(params, PARAMETERS)
+    w_bar = np.zeros(SIZE, w.dtype)
+    x, y, sizes = _batch(x, y)
+    ws = Training(w, w_bar, **sizes)
+    value = _gradients(ws, x, y, seed, sample_weight)
+    return value, _views(w_bar, PARAMETERS)
+
+
+def input_grad(params, x, y, seed=None):
+    """The derivative of the loss by the input, shaped like `x`; in training mode."""
+    raise ValueError(
+        "input_grad: the input is made of integers; there is no derivative by it"
+    )
+
+
+def per_sample_grad(params, x, y, seed=None):
+    """{public name: array (N, *shape)}: [n] is the gradient of the loss of sample n alone."""
+    x, y, sizes = _batch(x, y)
+    ws = PerSample(_flat(params, PARAMETERS), **sizes)
+    _fill(ws, x, y, seed)
+    per_sample_pass(ws)
+    return ws.gradients
+
+
+def _fill(ws, x, y, seed):
+    """What a workspace starts from: the batch, and what is drawn at random."""
+    ws.x[...], ws.y[...] = x, y
+
+
+def _gradients(ws, x, y, seed, sample_weight=None):
+    """The loss; the cotangents of the parameters are left in `ws`."""
+    _fill(ws, x, y, seed)
+    value = forward_pass(ws)
+    if sample_weight is None:
+        loss_backward(ws)
+    else:
+        weight = _weights(sample_weight, len(x)).astype(ws.z_3.dtype)
+        value, ws.z_3_bar[...] = weighted_loss(ws.z_3, ws.y, weight)
+    backward_pass(ws)
+    return float(value)
+
+
+class Training:
+    """The arrays of a training step on N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, w_bar, N):
+        p, g, dtype = _views(w, ARRAYS), _views(w_bar, PARAMETERS), w.dtype
+        ws.E_1, ws.E_1_bar = p["embedding_1.E"], g["embedding_1.E"]  # 26 x 8
+        ws.W_2, ws.W_2_bar = p["rnn_1.W"], g["rnn_1.W"]  # 8 x 64
+        ws.U_2, ws.U_2_bar = p["rnn_1.U"], g["rnn_1.U"]  # 64 x 64
+        ws.b_2, ws.b_2_bar = p["rnn_1.b"], g["rnn_1.b"]  # 64
+        ws.W_3, ws.W_3_bar = p["dense_1.W"], g["dense_1.W"]  # 64 x 20
+        ws.b_3, ws.b_3_bar = p["dense_1.b"], g["dense_1.b"]  # 20
+        ws.x = np.empty((N, 20), np.int64)
+        ws.y = np.empty(N, np.int64)
+        ws.slot_1 = np.empty(160*N, dtype)
+        ws.y_1 = ws.slot_1[:160*N].reshape(N, 20, 8)
+        ws.y_1_bar = ws.slot_1[:160*N].reshape(20, N, 8)
+        ws.slot_2 = np.empty(1344*N, dtype)
+        ws.t_1 = ws.slot_2[:1280*N].reshape(N, 20, 64)
+        ws.h_2_all = ws.slot_2[:1344*N].reshape(21, N, 64)
+        ws.t_2 = np.empty((20, N, 64), dtype)
+        ws.t_12 = ws.t_2
+        ws.z_3 = np.empty((N, 20), dtype)
+        ws.t_4 = np.empty((N,), dtype)
+        ws.p = np.empty((N, 20), dtype)
+        ws.z_3_bar = ws.p
+        ws.t_5 = np.empty((N,), dtype)
+        ws.t_7 = ws.t_5
+        ws.t_6 = np.empty((N,), dtype)
+        ws.t_9 = np.empty((N,), np.int64)
+        ws.slot_10 = np.empty(160*N, dtype)
+        ws.t_11 = ws.slot_10[:64*N].reshape(N, 64)
+        ws.t_14 = ws.slot_10[:160*N].reshape(8, 20, N)
+        ws.t_15 = ws.slot_10[:160*N].reshape(N, 20, 8)
+        ws.s_2_bar_all = np.empty((21, N, 64), dtype)
+        ws.t_16 = np.empty((N, 20), np.int64)
+        ws.t_17 = np.empty((N, 20, 8), np.int64)
+        ws.d = np.arange(8)
+        ws.h_2 = ws.h_2_all[1:]
+        ws.h_2_before = ws.h_2_all[:-1]
+        ws.n = np.arange(N)
+        ws.t_8 = np.multiply(ws.n, 20)
+        ws.s_2_bar = ws.s_2_bar_all[:-1]
+        ws.s_2_bar_after = ws.s_2_bar_all[1:]
+
+
+def forward_pass(ws):
+    """The loss of the batch in `ws.x` and `ws.y`."""
+    N = len(ws.x)
+    # (1) y_1[n,i,d] = E_1[x[n,i],d]
+    np.take(ws.E_1, ws.x, axis=0, out=ws.y_1, mode="clip")  # (1)
+    # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j])
+    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (2)
+    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (2)
+    ws.h_2_all[0] = 0  # (2)
+    for i in range(20):
+        # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) +
+        #     b_2[j])
+        h_2_before_i = ws.h_2_before[i]  # (2)
+        t_3 = ws.t_2[i]  # (2)
+        h_2_i = ws.h_2[i]  # (2)
+        np.matmul(h_2_before_i, ws.U_2, out=h_2_i)  # (2)
+        np.add(t_3, h_2_i, out=h_2_i)  # (2)
+        np.tanh(h_2_i, out=h_2_i)  # (2)
+    # (4) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
+    np.matmul(ws.h_2[19], ws.W_3, out=ws.z_3)  # (4)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
+    # (5) l[n] = logsumexp[i](z_3[n,i])
+    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (5)
+    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.p)  # (5)
+    np.exp(ws.p, out=ws.p)  # (5)
+    np.add.reduce(ws.p, axis=1, out=ws.t_5)  # (5)
+    np.log(ws.t_5, out=ws.t_6)  # (5)
+    # (6) p[n,i] = exp(z_3[n,i] - l[n])
+    np.divide(ws.p, ws.t_5[:, None], out=ws.p)  # (6)
+    # (7) L = mean[n](l[n] - z_3[n,y[n]])
+    np.add(ws.t_8, ws.y, out=ws.t_9)  # (7)
+    ws.z_3.reshape(-1).take(ws.t_9, None, ws.t_7, "clip")  # (7)
+    np.subtract(ws.t_7, ws.t_4, out=ws.t_7)  # (7)
+    np.subtract(ws.t_6, ws.t_7, out=ws.t_6)  # (7)
+    t_10 = np.add.reduce(ws.t_6, axis=None)  # (7)
+    L = t_10 / N  # (7)
+    return L
+
+
+def loss_backward(ws):
+    """The cotangent z_3_bar of the output."""
+    N = len(ws.x)
+    # (8) z_3_bar[n,i] = (p[n,i] - (i == y[n]))/N
+    ws.z_3_bar.reshape(-1)[ws.t_9] -= 1  # (8)
+    np.divide(ws.z_3_bar, N, out=ws.z_3_bar)  # (8)
+
+
+def backward_pass(ws):
+    """The cotangents of all parameters, from z_3_bar."""
+    N = len(ws.x)
+    # (9) b_3_bar[i] = sum[n](z_3_bar[n,i])
+    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (9)
+    # (10) W_3_bar[j,i] = sum[n](y_2[n,j]*z_3_bar[n,i])
+    np.matmul(ws.h_2[19].T, ws.z_3_bar, out=ws.W_3_bar)  # (10)
+    # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+    #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.t_11)  # (11)
+    # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+    np.square(ws.h_2, out=ws.t_12)  # (12)
+    np.subtract(1, ws.t_12, out=ws.t_12)  # (12)
+    ws.s_2_bar_all[-1] = 0  # (12)
+    for i in range(19, -1, -1):
+        # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+        #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
+        s_2_bar_after_i = ws.s_2_bar_after[i]  # (11)
+        # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+        t_13 = ws.t_12[i]  # (12)
+        s_2_bar_i = ws.s_2_bar[i]  # (12)
+        np.matmul(s_2_bar_after_i, ws.U_2.T, out=s_2_bar_i)  # (11)
+        if i == 19:  # (11)
+            np.add(s_2_bar_i, ws.t_11, out=s_2_bar_i)
+        np.multiply(s_2_bar_i, t_13, out=s_2_bar_i)  # (12)
+    # (13) U_2_bar[k,j] = sum[n,i](h_2[n,i-1,k]*s_2_bar[n,i,j])
+    np.matmul(  # (13)
+        ws.h_2_before.reshape(20*N, 64).T, ws.s_2_bar.reshape(20*N, 64), out=ws.U_2_bar
+    )
+    # (14) b_2_bar[j] = sum[n,i](s_2_bar[n,i,j])
+    np.add.reduce(ws.s_2_bar, axis=(0, 1), out=ws.b_2_bar)  # (14)
+    # (15) W_2_bar[d,j] = sum[n,i](y_1[n,i,d]*s_2_bar[n,i,j])
+    np.copyto(ws.t_14, ws.y_1.T)  # (15)
+    np.matmul(ws.t_14.reshape(8, 20*N), ws.s_2_bar.reshape(20*N, 64), out=ws.W_2_bar)  # (15)
+    # (16) y_1_bar[n,i,d] = sum[j](s_2_bar[n,i,j]*W_2[d,j])
+    np.matmul(ws.s_2_bar.reshape(20*N, 64), ws.W_2.T, out=ws.y_1_bar.reshape(20*N, 8))  # (16)
+    # (17) E_1_bar[v,d] = sum[n,i]((v == x[n,i])*y_1_bar[n,i,d])
+    np.copyto(ws.t_15, ws.y_1_bar.transpose(1, 0, 2))  # (17)
+    np.multiply(ws.x, 8, out=ws.t_16)  # (17)
+    np.add(ws.d, ws.t_16[:, :, None], out=ws.t_17)  # (17)
+    ws.E_1_bar.fill(0)  # (17)
+    np.add.at(ws.E_1_bar.reshape(-1), ws.t_17.reshape(-1), ws.t_15.reshape(-1))  # (17)
+
+
+class Inference:
+    """The arrays of an answer to N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, N):
+        p, dtype = _views(w, ARRAYS), w.dtype
+        ws.E_1 = p["embedding_1.E"]  # 26 x 8
+        ws.W_2 = p["rnn_1.W"]  # 8 x 64
+        ws.U_2 = p["rnn_1.U"]  # 64 x 64
+        ws.b_2 = p["rnn_1.b"]  # 64
+        ws.W_3 = p["dense_1.W"]  # 64 x 20
+        ws.b_3 = p["dense_1.b"]  # 20
+        ws.x = np.empty((N, 20), np.int64)
+        ws.y = np.empty(N, np.int64)
+        ws.slot_1 = np.empty(160*N, dtype)
+        ws.y_1 = ws.slot_1[:160*N].reshape(N, 20, 8)
+        ws.h_2_pair = ws.slot_1[:128*N].reshape(2, N, 64)
+        ws.t_1 = np.empty((N, 20, 64), dtype)
+        ws.t_2 = np.empty((20, N, 64), dtype)
+        ws.z_3 = np.empty((N, 20), dtype)
+        ws.t_4 = np.empty((N,), dtype)
+        ws.t_5 = np.empty((N, 20), dtype)
+        ws.t_6 = np.empty((N,), dtype)
+        ws.t_9 = np.empty((N,), np.int64)
+        ws.t_7 = np.empty((N,), dtype)
+        ws.n = np.arange(N)
+        ws.t_8 = np.multiply(ws.n, 20)
+
+
+def inference_pass(ws):
+    """The output z_3 for `ws.x`."""
+    N = len(ws.x)
+    # (1) y_1[n,i,d] = E_1[x[n,i],d]
+    np.take(ws.E_1, ws.x, axis=0, out=ws.y_1, mode="clip")  # (1)
+    # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j])
+    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (2)
+    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (2)
+    ws.h_2_pair[0] = 0  # (2)
+    for i in range(20):
+        # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) +
+        #     b_2[j])
+        h_2_before_i = ws.h_2_pair[i % 2]  # (2)
+        t_3 = ws.t_2[i]  # (2)
+        h_2_i = ws.h_2_pair[(i + 1) % 2]  # (2)
+        np.matmul(h_2_before_i, ws.U_2, out=h_2_i)  # (2)
+        np.add(t_3, h_2_i, out=h_2_i)  # (2)
+        np.tanh(h_2_i, out=h_2_i)  # (2)
+    # (4) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
+    np.matmul(ws.h_2_pair[20 % 2], ws.W_3, out=ws.z_3)  # (4)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
+    return ws.z_3
+
+
+def loss_pass(ws):
+    """The loss of that output for `ws.y`."""
+    N = len(ws.x)
+    # (5) l[n] = logsumexp[i](z_3[n,i])
+    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (5)
+    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.t_5)  # (5)
+    np.exp(ws.t_5, out=ws.t_5)  # (5)
+    np.add.reduce(ws.t_5, axis=1, out=ws.t_6)  # (5)
+    np.log(ws.t_6, out=ws.t_6)  # (5)
+    # (7) L = mean[n](l[n] - z_3[n,y[n]])
+    np.add(ws.t_8, ws.y, out=ws.t_9)  # (7)
+    ws.z_3.reshape(-1).take(ws.t_9, None, ws.t_7, "clip")  # (7)
+    np.subtract(ws.t_7, ws.t_4, out=ws.t_7)  # (7)
+    np.subtract(ws.t_6, ws.t_7, out=ws.t_6)  # (7)
+    t_10 = np.add.reduce(ws.t_6, axis=None)  # (7)
+    L = t_10 / N  # (7)
+    return L
+
+
+class PerSample:
+    """The arrays of the gradients of N samples, each alone."""
+
+    def __init__(ws, w, N):
+        p, dtype = _views(w, ARRAYS), w.dtype
+        ws.gradients = g = {n: np.empty((N, *s), dtype) for n, s in PARAMETERS.items()}
+        ws.E_1, ws.E_1_bar = p["embedding_1.E"], g["embedding_1.E"]  # 26 x 8
+        ws.W_2, ws.W_2_bar = p["rnn_1.W"], g["rnn_1.W"]  # 8 x 64
+        ws.U_2, ws.U_2_bar = p["rnn_1.U"], g["rnn_1.U"]  # 64 x 64
+        ws.b_2, ws.b_2_bar = p["rnn_1.b"], g["rnn_1.b"]  # 64
+        ws.W_3, ws.W_3_bar = p["dense_1.W"], g["dense_1.W"]  # 64 x 20
+        ws.b_3, ws.b_3_bar = p["dense_1.b"], g["dense_1.b"]  # 20
+        ws.x = np.empty((N, 20), np.int64)
+        ws.y = np.empty(N, np.int64)
+        ws.slot_1 = np.empty(160*N, dtype)
+        ws.y_1 = ws.slot_1[:160*N].reshape(N, 20, 8)
+        ws.y_1_bar = ws.slot_1[:160*N].reshape(20, N, 8)
+        ws.slot_2 = np.empty(1344*N, dtype)
+        ws.t_1 = ws.slot_2[:1280*N].reshape(N, 20, 64)
+        ws.h_2_all = ws.slot_2[:1344*N].reshape(21, N, 64)
+        ws.t_2 = np.empty((20, N, 64), dtype)
+        ws.t_8 = ws.t_2
+        ws.z_3 = np.empty((N, 20), dtype)
+        ws.p = ws.z_3
+        ws.z_3_bar = ws.z_3
+        ws.t_4 = np.empty((N,), dtype)
+        ws.t_5 = ws.t_4
+        ws.t_6 = np.empty((N, 20), bool)
+        ws.slot_7 = np.empty(160*N, dtype)
+        ws.t_7 = ws.slot_7[:64*N].reshape(N, 64)
+        ws.t_10 = ws.slot_7[:160*N].reshape(N, 20, 8)
+        ws.s_2_bar_all = np.empty((21, N, 64), dtype)
+        ws.t_11 = np.empty((N, 20), np.int64)
+        ws.t_14 = np.empty((N, 20, 8), np.int64)
+        ws.d = np.arange(8)
+        ws.h_2 = ws.h_2_all[1:]
+        ws.h_2_before = ws.h_2_all[:-1]
+        ws.i_1 = np.arange(20)
+        ws.s_2_bar = ws.s_2_bar_all[:-1]
+        ws.s_2_bar_after = ws.s_2_bar_all[1:]
+        ws.n = np.arange(N)
+        ws.t_12 = np.multiply(ws.n, 208)
+        ws.t_13 = np.add(ws.t_12[:, None], ws.d)
+
+
+def per_sample_pass(ws):
+    """The cotangents of all parameters, sample by sample."""
+    N = len(ws.x)
+    # (1) y_1[n,i,d] = E_1[x[n,i],d]
+    np.take(ws.E_1, ws.x, axis=0, out=ws.y_1, mode="clip")  # (1)
+    # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j])
+    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (2)
+    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (2)
+    ws.h_2_all[0] = 0  # (2)
+    for i in range(20):
+        # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) +
+        #     b_2[j])
+        h_2_before_i = ws.h_2_before[i]  # (2)
+        t_3 = ws.t_2[i]  # (2)
+        h_2_i = ws.h_2[i]  # (2)
+        np.matmul(h_2_before_i, ws.U_2, out=h_2_i)  # (2)
+        np.add(t_3, h_2_i, out=h_2_i)  # (2)
+        np.tanh(h_2_i, out=h_2_i)  # (2)
+    # (4) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
+    np.matmul(ws.h_2[19], ws.W_3, out=ws.z_3)  # (4)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
+    # (5) l[n] = logsumexp[i](z_3[n,i])
+    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (5)
+    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.p)  # (5)
+    np.exp(ws.p, out=ws.p)  # (5)
+    np.add.reduce(ws.p, axis=1, out=ws.t_5)  # (5)
+    # (6) p[n,i] = exp(z_3[n,i] - l[n])
+    np.divide(ws.p, ws.t_5[:, None], out=ws.p)  # (6)
+    # z_3_bar[n,i] = p[n,i] - (i == y[n])
+    np.equal(ws.i_1, ws.y[:, None], out=ws.t_6)
+    np.subtract(ws.p, ws.t_6, out=ws.z_3_bar)
+    # b_3_bar[n,i] = z_3_bar[n,i]
+    np.copyto(ws.b_3_bar, ws.z_3_bar)
+    # W_3_bar[n,j,i] = y_2[n,j]*z_3_bar[n,i]
+    np.multiply(ws.z_3_bar[:, None], ws.h_2[19][:, :, None], out=ws.W_3_bar)
+    # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+    #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.t_7)  # (11)
+    # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+    np.square(ws.h_2, out=ws.t_8)  # (12)
+    np.subtract(1, ws.t_8, out=ws.t_8)  # (12)
+    ws.s_2_bar_all[-1] = 0  # (12)
+    for i in range(19, -1, -1):
+        # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+        #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
+        s_2_bar_after_i = ws.s_2_bar_after[i]  # (11)
+        # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+        t_9 = ws.t_8[i]  # (12)
+        s_2_bar_i = ws.s_2_bar[i]  # (12)
+        np.matmul(s_2_bar_after_i, ws.U_2.T, out=s_2_bar_i)  # (11)
+        if i == 19:  # (11)
+            np.add(s_2_bar_i, ws.t_7, out=s_2_bar_i)
+        np.multiply(s_2_bar_i, t_9, out=s_2_bar_i)  # (12)
+    # U_2_bar[n,k,j] = sum[i](h_2[n,i-1,k]*s_2_bar[n,i,j])
+    np.matmul(
+        ws.h_2_before.transpose(1, 2, 0), ws.s_2_bar.transpose(1, 0, 2), out=ws.U_2_bar
+    )
+    # b_2_bar[n,j] = sum[i](s_2_bar[n,i,j])
+    np.add.reduce(ws.s_2_bar, axis=0, out=ws.b_2_bar)
+    # W_2_bar[n,d,j] = sum[i](s_2_bar[n,i,j]*y_1[n,i,d])
+    np.matmul(ws.y_1.transpose(0, 2, 1), ws.s_2_bar.transpose(1, 0, 2), out=ws.W_2_bar)
+    # (16) y_1_bar[n,i,d] = sum[j](s_2_bar[n,i,j]*W_2[d,j])
+    np.matmul(ws.s_2_bar.reshape(20*N, 64), ws.W_2.T, out=ws.y_1_bar.reshape(20*N, 8))  # (16)
+    # E_1_bar[n,v,d] = sum[i]((v == x[n,i])*y_1_bar[n,i,d])
+    np.copyto(ws.t_10, ws.y_1_bar.transpose(1, 0, 2))
+    np.multiply(ws.x, 8, out=ws.t_11)
+    np.add(ws.t_13[:, None], ws.t_11[:, :, None], out=ws.t_14)
+    ws.E_1_bar.fill(0)
+    np.add.at(ws.E_1_bar.reshape(-1), ws.t_14.reshape(-1), ws.t_10.reshape(-1))
+
+
+class Optimizer:
+    """The state of adam, and the flat vectors in tiles."""
+
+    def __init__(ws, w, w_bar):
+        ws.learning_rate, ws.g = 0.002, w_bar
+        ws.t = np.zeros((), np.int64)  # steps made
+        ws.m = np.zeros_like(w)
+        ws.v = np.zeros_like(w)
+        ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
+        tile = min(32768, len(w))  # so many elements stay in the cache
+        flat = (w, w_bar, ws.m, ws.v)
+        scratch = [np.empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        ws.tiles = [
+            (*(a[i : i + tile] for a in flat), *(a[: len(w) - i] for a in scratch))
+            for i in range(0, len(w), tile)
+        ]
+
+
+def update(ws):
+    """One step of adam, from `w_bar`."""
+    ws.t += 1
+    t = int(ws.t)
+    learning_rate = ws.learning_rate
+    g = ws.g
+    # (18) g_norm = sqrt(sum[p](g[p]**2))
+    s = np.vdot(g, g)  # (18)
+    g_norm = np.sqrt(s)  # (18)
+    for w, g, m, v, slot_1, slot_2 in ws.tiles:
+        # (19) g_clipped[p] = where(1 < g_norm, 1/g_norm, 1)*g[p]
+        np.multiply(g, (1 / np.maximum(g_norm, 1)) if (1 < g_norm) else 1, out=slot_1)  # (19)
+        # (20) m_next[p] = 0.1*g_clipped[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (20)
+        np.multiply(slot_1, 0.1, out=slot_2)  # (20)
+        np.add(m, slot_2, out=m)  # (20)
+        # (21) v_next[p] = 0.001*g_clipped[p]**2 + 0.999*v[p]
+        np.square(slot_1, out=slot_1)  # (21)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (21)
+        np.multiply(v, 0.999, out=v)  # (21)
+        np.add(slot_1, v, out=v)  # (21)
+        # (22) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
+        #     sqrt(v_next[p]/(1 - (0.999)**t))))
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (22)
+        np.sqrt(slot_1, out=slot_1)  # (22)
+        np.add(slot_1, 1e-08, out=slot_1)  # (22)
+        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (22)
+        np.divide(slot_2, slot_1, out=slot_2)  # (22)
+        np.subtract(w, slot_2, out=w)  # (22)
+
+
+def weighted_loss(z_3, y, sample_weight):
+    """The loss with a weight for each sample, and the cotangent of z_3."""
+    N = len(z_3)
+    # l[n] = logsumexp[i](z_3[n,i])
+    t_1 = np.maximum.reduce(z_3, axis=1)
+    p = np.subtract(z_3, t_1[:, None])
+    np.exp(p, out=p)
+    t_2 = np.add.reduce(p, axis=1)
+    t_3 = np.log(t_2)
+    # p[n,i] = exp(z_3[n,i] - l[n])
+    np.divide(p, t_2[:, None], out=p)
+    # L = mean[n]((l[n] - z_3[n,y[n]])*sample_weight[n])
+    n = np.arange(N)
+    t_4 = z_3[n, y]
+    np.subtract(t_4, t_1, out=t_4)
+    np.subtract(t_3, t_4, out=t_3)
+    t_5 = np.vdot(t_3, sample_weight)
+    L = t_5 / N
+    # z_3_bar[n,i] = (p[n,i] - (i == y[n]))*sample_weight[n]/N
+    z_3_bar = p.copy()
+    z_3_bar[n, y] -= 1
+    t_6 = np.divide(sample_weight, N)
+    np.multiply(t_6[:, None], z_3_bar, out=z_3_bar)
+    return L, z_3_bar
+
+
+def probabilities(z_3):
+    """p[n,i] = exp(z_3[n,i])/sum[l](exp(z_3[n,l]))"""
+    t_1 = np.maximum.reduce(z_3, axis=1)
+    p = np.subtract(z_3, t_1[:, None])
+    np.exp(p, out=p)
+    t_2 = np.add.reduce(p, axis=1)
+    np.divide(p, t_2[:, None], out=p)
+    return p
+
+
+def labels(z_3):
+    """c[n] = argmax[i](z_3[n,i])"""
+    c = np.argmax(z_3, axis=1)
+    return c.astype(np.int64, copy=False)
+
+
+def metrics(z, y):
+    """What is measured besides the loss."""
+    return {"accuracy": float(np.mean(labels(z) == y))}
+
+
+class Model:
+    """Parameters, optimizer state and workspaces: all that training needs.
+
+    `params` holds writable views of the parameters, {public name: array}.
+    """
+
+    def __init__(self, seed=0):
+        self.epoch = 0  # epochs trained
+        self.generator = np.random.default_rng(seed)
+        self._w = _flat(init(self.generator), ARRAYS)
+        self._w_bar = np.zeros(SIZE, DTYPE)
+        self._optimizer = Optimizer(self._w[:SIZE], self._w_bar)
+        self._workspaces = {}
+        self.params = _Parameters(_views(self._w, ARRAYS))
+
+    def train_step(self, x, y):
+        """One step of adam on a batch; gives the loss before it, unregularized.
+
+        A batch whose loss is nan or inf changes nothing.
+        """
+        x, y, sizes = _batch(x, y)
+        ws = self._workspace(sizes)
+        ws.x[...], ws.y[...] = x, y
+        value = float(forward_pass(ws))
+        if math.isfinite(value):
+            self._step(ws)
+        return value
+
+    def _step(self, ws):
+        """What follows a loss that is finite."""
+        loss_backward(ws)
+        backward_pass(ws)
+        update(self._optimizer)
+
+    def _workspace(self, sizes):
+        """The arrays for batches of these sizes; those of the last few sizes are kept."""
+        key = tuple(sizes.values())
+        if key not in self._workspaces:
+            for oldest in list(self._workspaces)[:-3]:
+                del self._workspaces[oldest]
+            self._workspaces[key] = Training(self._w, self._w_bar, **sizes)
+        return self._workspaces[key]
+
+    def fit(
+        self,
+        x,
+        y,
+        epochs=20,
+        batch_size=64,
+        validation_data=None,
+        progress=True,
+    ):
+        """Train on shuffled batches; gives the history, {quantity: its value in each epoch}.
+
+        The quantities are those of `evaluate`, as means over the batches while they were trained
+        on, and as `val_...` those of `evaluate(*validation_data)` after each epoch. Where a loss
+        becomes nan or inf, training stops with a FloatingPointError, and the parameters are then
+        those that gave the last finite loss.
+        """
+        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+            if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+                raise ValueError(f"{name}: expected an integer above 0, given {number!r}")
+        x, y, sizes = _batch(x, y, finite=True)
+        if validation_data is not None:
+            _batch(*validation_data, finite=True)
+        history, last_finite, report = {}, self._w.copy(), _Report(epochs, progress)
+        for epoch in range(1, epochs + 1):
+            order, sums = self.generator.permutation(len(x)), {}
+            for start in range(0, len(x), batch_size):
+                rows = order[start : start + batch_size]
+                ws = self._workspace(sizes | {"N": len(rows)})
+                np.take(x, rows, axis=0, out=ws.x, mode="clip")
+                np.take(y, rows, axis=0, out=ws.y, mode="clip")
+                with np.errstate(all="ignore"):  # what overflows shows in the loss
+                    value = float(forward_pass(ws))
+                    if not math.isfinite(value):
+                        self._w[...] = last_finite
+                        raise FloatingPointError(
+                            f"the loss became {value} in epoch {epoch}, at sample {start} of "
+                            f"{len(x)}; the parameters of the last finite loss are kept. "
+                            "A smaller learning_rate or a gradient_clip_norm may help."
+                        )
+                    last_finite[...] = self._w
+                    self._step(ws)
+                measured = {"loss": value, **metrics(ws.z_3, ws.y)}
+                for name, mean in measured.items():
+                    sums[name] = sums.get(name, 0) + mean * len(rows)
+                done = start + len(rows)
+                report.batch(epoch, done / len(x), sums["loss"] / done)
+            self.epoch += 1
+            values = {name: total / len(x) for name, total in sums.items()}
+            if validation_data is not None:
+                validation = self.evaluate(*validation_data)
+                values |= {f"val_{name}": value for name, value in validation.items()}
+            for name, value in values.items():
+                history.setdefault(name, []).append(value)
+            report.epoch(epoch, values)
+        return history
+
+    def predict(self, x):
+        """Class labels."""
+        z = forward(self.params, x)
+        return labels(z)
+
+    def predict_proba(self, x):
+        """The probability of each class."""
+        return probabilities(forward(self.params, x))
+
+    def evaluate(self, x, y):
+        """The loss, unregularized, and what else measures the network, in inference mode."""
+        x, y, sizes = _batch(x, y)
+        ws = Inference(self._w, **sizes)
+        ws.x[...], ws.y[...] = x, y
+        z = inference_pass(ws)
+        return {"loss": float(loss_pass(ws)), **metrics(z, ws.y)}
+
+    def _state(self):
+        """All that changes while training, {name: view}, the generator aside."""
+        optimizer = self._optimizer
+        return {**self.params, **{f"optimizer.{name}": a for name, a in optimizer.state.items()}}
+
+    def save(self, path):
+        """Write parameters, optimizer state, epoch and generator state to one .npz file."""
+        beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+        arrays = {"network": NAME, "epoch": self.epoch, **self._state()}
+        arrays["generator"] = json.dumps(self.generator.bit_generator.state)
+        try:
+            with open(beside, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(beside, path)
+        finally:
+            if os.path.exists(beside):
+                os.remove(beside)
+
+    @classmethod
+    def load(cls, path):
+        """The model that `save` wrote; its training goes on bit for bit."""
+        with open(path, "rb") as file:
+            saved = {}
+            if zipfile.is_zipfile(file):
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as held:
+                    saved = {name: held[name] for name in held.files}
+        if not saved.keys() >= {"network", "epoch", "generator"}:
+            raise ValueError(f"{path} is no file that Model.save wrote")
+        network, epoch, generator = (saved.pop(key) for key in ("network", "epoch", "generator"))
+        if str(network) != NAME:
+            raise ValueError(f"{path} holds the network {network}, not {NAME}")
+        model = cls()
+        state = model._state()
+        for name in sorted(state.keys() | saved.keys()):
+            given, expected = (np.shape(d[name]) if name in d else None for d in (saved, state))
+            if given != expected:
+                raise ValueError(
+                    f"{path} is of another version of {NAME}: {name}: "
+                    f"expected {expected or 'nothing'}, given {given or 'nothing'}"
+                )
+        for name, array in state.items():
+            array[...] = saved[name]
+        model.epoch = int(epoch)
+        model.generator.bit_generator.state = json.loads(str(generator))
+        return model
+
+
+class _Parameters(dict):
+    """The views of a model's parameters; `params[name] = array` writes into one of them."""
+
+    def __setitem__(self, name, array):
+        if name not in self:
+            raise KeyError(f"{name}: the parameters are {', '.join(self)}")
+        self[name][...] = array
+
+    def __reduce__(self):  # a copy is a plain dictionary of arrays
+        return dict, (dict(self),)
+
+
+class _Report:
+    """Progress on stderr: a line that is rewritten on a terminal, elsewhere some lines in all."""
+
+    def __init__(self, epochs, wanted):
+        self.epochs, self.wanted = epochs, wanted
+        self.live = wanted and sys.stderr.isatty()
+        self.began = self.shown = time.monotonic()
+
+    def batch(self, epoch, part, value):
+        if self.live and time.monotonic() - self.shown > 0.1:
+            self.shown = time.monotonic()
+            done = (epoch - 1 + part) / self.epochs
+            left = (self.shown - self.began) * (1 - done) / done
+            bar = ("#" * round(30 * done)).ljust(30, ".")
+            line = f"epoch {epoch}/{self.epochs} [{bar}] loss {value:.4g}, {left:.0f} s left"
+            print("\r" + line.ljust(79), end="", file=sys.stderr, flush=True)
+
+    def epoch(self, epoch, values):
+        if self.wanted and (epoch * 20 // self.epochs > (epoch - 1) * 20 // self.epochs):
+            line = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+            line = f"epoch {epoch}/{self.epochs} {line}"
+            print("\r" + line.ljust(79) if self.live else line, file=sys.stderr)
+
+
+def _views(flat, shapes):
+    """{public name: view} of a flat array that holds all arrays, one after the other."""
+    views, start = {}, 0
+    for name, shape in shapes.items():
+        stop = start + math.prod(shape)
+        views[name] = flat[start:stop].reshape(shape)
+        start = stop
+    return views
+
+
+def _flat(params, needed):
+    """Parameters, then states, one after the other, in float64 where they are, else in float32.
+
+    Without any, the empty array of the network's own type.
+
+    States that are not `needed` may be left out; they are 0 then.
+    """
+    odd = sorted(name for name in params.keys() ^ ARRAYS.keys() if name in {**params, **needed})
+    if odd:
+        raise ValueError(f"params: expected the names in ARRAYS; missing or unknown: {odd}")
+    arrays = {name: params.get(name, np.float32(0)) for name in ARRAYS}
+    for name in params:
+        shape = np.shape(params[name])
+        if shape != ARRAYS[name]:
+            raise ValueError(f"{name}: expected shape {ARRAYS[name]}, given {shape}")
+    dtype = np.result_type(np.float32, *(arrays.values() or [DTYPE]))
+    whole = (np.broadcast_to(array, ARRAYS[name]) for name, array in arrays.items())
+    return np.concatenate([np.empty(0, dtype), *map(np.ravel, whole)], dtype=dtype)
+
+
+def _weights(sample_weight, N):
+    """Weights that fit N samples."""
+    array = np.asarray(sample_weight)
+    if array.shape != (N,):
+        raise ValueError(f"sample_weight: expected shape ({N},), given {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"sample_weight: expected numbers, given elements of type {array.dtype}")
+    return array
+
+
+def _batch(x, y, finite=False):
+    """Inputs and targets that fit, and the sizes that they fix."""
+    x, sizes = _fitting(x, INPUT, {}, finite)
+    y, _ = _fitting(y, TARGET, sizes, finite)
+    return x, y, sizes
+
+
+def _fitting(array, wanted, sizes, finite=False):
+    """The array as `wanted` describes it, and with `sizes` those that it fixes."""
+    array, name, stop = np.asarray(array), wanted["name"], wanted["below"]
+    axes = [sizes.get(axis, axis) for axis in wanted["axes"]]
+    if len(axes) != array.ndim or not all(
+        size == axis or (size > 0 and isinstance(axis, str))
+        for size, axis in zip(array.shape, axes, strict=True)
+    ):
+        expected = str(tuple(axes)).replace("'", "")
+        raise ValueError(f"{name}: expected shape {expected}, given {array.shape}")
+    if array.dtype.kind not in ("fiub" if stop is None else "iub"):
+        expected = "numbers" if stop is None else "integers"
+        raise ValueError(f"{name}: expected {expected}, given elements of type {array.dtype}")
+    held = array[array != wanted["ignored"]] if "ignored" in wanted else array
+    if stop is not None and held.size and not 0 <= held.min() <= held.max() < stop:
+        raise ValueError(
+            f"{name}: expected integers from 0 to {stop - 1}, given {held.min()} to {held.max()}"
+        )
+    if finite:
+        with np.errstate(over="ignore"):
+            array = array.astype(DTYPE if stop is None else np.int64, order="C", copy=False)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, given nan, inf or too large ones")
+    sizes = {a: s for a, s in zip(wanted["axes"], array.shape, strict=True) if isinstance(a, str)}
+    return array, sizes

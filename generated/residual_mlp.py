@@ -1,0 +1,1407 @@
+"""Residual blocks of dense layers on handwritten digits
+
+    input         x     N x 64
+    stem          z_1   N x 64   4,160 parameters
+    layer_norm_1  y_2   N x 64   128 parameters
+    dense_2       z_3   N x 128  8,320 parameters
+    gelu_1        a_3   N x 128
+    inner_1       z_4   N x 64   8,256 parameters
+    block_1       y_5   N x 64
+    layer_norm_2  y_6   N x 64   128 parameters
+    dense_4       z_7   N x 128  8,320 parameters
+    gelu_2        a_7   N x 128
+    inner_2       z_8   N x 64   8,256 parameters
+    block_2       y_9   N x 64
+    dense_6       z_10  N x 10   650 parameters
+
+38,218 parameters, float32. Loss: softmax_cross_entropy. Optimizer: adamw, learning_rate = 0.001.
+
+Generated from residual_mlp.toml by `derive generate`; change the spec and generate it again, never
+this file. It needs NumPy only. A number such as (7) is that of an equation: residual_mlp.tex
+derives each of them under the same number. Those from (51) on are the equations of adamw.
+
+`W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
+batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
+all parameters and their cotangents one after the other, element p.
+
+A gradient on a batch of 32 takes 8.01 million floating-point operations and moves 3.6 million
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import zipfile
+
+import numpy as np
+
+NAME = "residual_mlp"
+DTYPE = np.float32
+PARAMETERS = {  # public name: shape
+    "stem.W": (64, 64),
+    "stem.b": (64,),
+    "layer_norm_1.gamma": (64,),
+    "layer_norm_1.beta": (64,),
+    "dense_2.W": (64, 128),
+    "dense_2.b": (128,),
+    "inner_1.W": (128, 64),
+    "inner_1.b": (64,),
+    "layer_norm_2.gamma": (64,),
+    "layer_norm_2.beta": (64,),
+    "dense_4.W": (64, 128),
+    "dense_4.b": (128,),
+    "inner_2.W": (128, 64),
+    "inner_2.b": (64,),
+    "dense_6.W": (64, 10),
+    "dense_6.b": (10,),
+}
+STATES = {}
+ARRAYS = {**PARAMETERS, **STATES}  # all that `params` holds
+SIZE = sum(math.prod(shape) for shape in PARAMETERS.values())  # 38,218
+INPUT = {"name": "x", "axes": ("N", 64), "below": None}
+TARGET = {"name": "y", "axes": ("N",), "below": 10}
+
+
+def init(seed=0):
+    """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
+    draw = np.random.default_rng(seed)
+    params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
+    params["stem.W"][...] = 0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
+    params["stem.b"][...] = 0
+    params["layer_norm_1.gamma"][...] = 1
+    params["layer_norm_1.beta"][...] = 0
+    params["dense_2.W"][...] = 0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
+    params["dense_2.b"][...] = 0
+    params["inner_1.W"][...] = 0.3535533905932738*draw.random((128, 64)) - 0.1767766952966369
+    params["inner_1.b"][...] = 0
+    params["layer_norm_2.gamma"][...] = 1
+    params["layer_norm_2.beta"][...] = 0
+    params["dense_4.W"][...] = 0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
+    params["dense_4.b"][...] = 0
+    params["inner_2.W"][...] = 0.3535533905932738*draw.random((128, 64)) - 0.1767766952966369
+    params["inner_2.b"][...] = 0
+    params["dense_6.W"][...] = 0.5694947974514994*draw.random((64, 10)) - 0.2847473987257497
+    params["dense_6.b"][...] = 0
+    return params
+
+
+def forward(params, x):
+    """The output z_10 in inference mode."""
+    w = _flat(params, ARRAYS)
+    x, sizes = _fitting(x, INPUT, {})
+    ws = Inference(w, **sizes)
+    ws.x[...] = x
+    return inference_pass(ws)
+
+
+def value_and_grad(params, x, y, seed=None, sample_weight=None):
+    """The loss and its cotangents {public name: array}, in training mode, unregularized.
+
+    `seed` fixes what is drawn at random: nothing in this network. `sample_weight`, of shape (N,),
+    are factors of the samples' losses; the mean is over all N as ever.
+    """
+    w = _flat(params, PARAMETERS)
+    w_bar = np.zeros(SIZE, w.dtype)
+    x, y, sizes = _batch(x, y)
+    ws = Training(w, w_bar, **sizes)
+    value = _gradients(ws, x, y, seed, sample_weight)
+    return value, _views(w_bar, PARAMETERS)
+
+
+def input_grad(params, x, y, seed=None):
+    """The derivative of the loss by the input, shaped like `x`; in training mode."""
+    w = _flat(params, PARAMETERS)
+    x, y, sizes = _batch(x, y)
+    ws = Training(w, np.zeros(SIZE, w.dtype), **sizes)
+    ws.x_bar = np.empty_like(ws.x)
+    _gradients(ws, x, y, seed)
+    input_pass(ws)
+    return ws.x_bar
+
+
+def per_sample_grad(params, x, y, seed=None):
+    """{public name: array (N, *shape)}: [n] is the gradient of the loss of sample n alone."""
+    x, y, sizes = _batch(x, y)
+    ws = PerSample(_flat(params, PARAMETERS), **sizes)
+    _fill(ws, x, y, seed)
+    per_sample_pass(ws)
+    return ws.gradients
+
+
+def _fill(ws, x, y, seed):
+    """What a workspace starts from: the batch, and what is drawn at random."""
+    ws.x[...], ws.y[...] = x, y
+
+
+def _gradients(ws, x, y, seed, sample_weight=None):
+    """The loss; the cotangents of the parameters are left in `ws`."""
+    _fill(ws, x, y, seed)
+    value = forward_pass(ws)
+    if sample_weight is None:
+        loss_backward(ws)
+    else:
+        weight = _weights(sample_weight, len(x)).astype(ws.z_10.dtype)
+        value, ws.z_10_bar[...] = weighted_loss(ws.z_10, ws.y, weight)
+    backward_pass(ws)
+    return float(value)
+
+
+class Training:
+    """The arrays of a training step on N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, w_bar, N):
+        p, g, dtype = _views(w, ARRAYS), _views(w_bar, PARAMETERS), w.dtype
+        ws.W_1, ws.W_1_bar = p["stem.W"], g["stem.W"]  # 64 x 64
+        ws.b_1, ws.b_1_bar = p["stem.b"], g["stem.b"]  # 64
+        ws.gamma_2 = p["layer_norm_1.gamma"]  # 64
+        ws.gamma_2_bar = g["layer_norm_1.gamma"]  # 64
+        ws.beta_2, ws.beta_2_bar = p["layer_norm_1.beta"], g["layer_norm_1.beta"]  # 64
+        ws.W_3, ws.W_3_bar = p["dense_2.W"], g["dense_2.W"]  # 64 x 128
+        ws.b_3, ws.b_3_bar = p["dense_2.b"], g["dense_2.b"]  # 128
+        ws.W_4, ws.W_4_bar = p["inner_1.W"], g["inner_1.W"]  # 128 x 64
+        ws.b_4, ws.b_4_bar = p["inner_1.b"], g["inner_1.b"]  # 64
+        ws.gamma_6 = p["layer_norm_2.gamma"]  # 64
+        ws.gamma_6_bar = g["layer_norm_2.gamma"]  # 64
+        ws.beta_6, ws.beta_6_bar = p["layer_norm_2.beta"], g["layer_norm_2.beta"]  # 64
+        ws.W_7, ws.W_7_bar = p["dense_4.W"], g["dense_4.W"]  # 64 x 128
+        ws.b_7, ws.b_7_bar = p["dense_4.b"], g["dense_4.b"]  # 128
+        ws.W_8, ws.W_8_bar = p["inner_2.W"], g["inner_2.W"]  # 128 x 64
+        ws.b_8, ws.b_8_bar = p["inner_2.b"], g["inner_2.b"]  # 64
+        ws.W_10, ws.W_10_bar = p["dense_6.W"], g["dense_6.W"]  # 64 x 10
+        ws.b_10, ws.b_10_bar = p["dense_6.b"], g["dense_6.b"]  # 10
+        ws.x = np.empty((N, 64), dtype)
+        ws.y = np.empty(N, np.int64)
+        ws.z_1 = np.empty((N, 64), dtype)
+        ws.y_5 = ws.z_1
+        ws.y_9 = ws.z_1
+        ws.y_9_bar = ws.z_1
+        ws.y_5_bar = ws.z_1
+        ws.z_1_bar = ws.z_1
+        ws.mu_2 = np.empty((N,), dtype)
+        ws.sd_2 = ws.mu_2
+        ws.x_hat_2 = np.empty((N, 64), dtype)
+        ws.t_33 = ws.x_hat_2
+        ws.y_2 = np.empty((N, 64), dtype)
+        ws.y_2_bar = ws.y_2
+        ws.x_hat_2_bar = ws.y_2
+        ws.z_3 = np.empty((N, 128), dtype)
+        ws.t_29 = ws.z_3
+        ws.t_1 = np.empty((N, 128), bool)
+        ws.slot_7 = np.empty(128*N, dtype)
+        ws.t_2 = ws.slot_7[:128*N].reshape(N, 128)
+        ws.t_8 = ws.slot_7[:128*N].reshape(N, 128)
+        ws.z_4 = ws.slot_7[:64*N].reshape(N, 64)
+        ws.x_hat_6 = ws.slot_7[:64*N].reshape(N, 64)
+        ws.a_3_bar = ws.slot_7[:128*N].reshape(N, 128)
+        ws.t_3 = np.empty((N, 128), dtype)
+        ws.t_5 = ws.t_3
+        ws.t_6 = ws.t_3
+        ws.a_3 = ws.t_3
+        ws.t_30 = ws.t_3
+        ws.t_4 = np.empty((N, 128), dtype)
+        ws.z_3_bar = ws.t_4
+        ws.t_7 = np.empty((N, 128), dtype)
+        ws.mu_6 = np.empty((N,), dtype)
+        ws.sd_6 = ws.mu_6
+        ws.t_31 = ws.mu_6
+        ws.y_6 = np.empty((N, 64), dtype)
+        ws.y_6_bar = ws.y_6
+        ws.x_hat_6_bar = ws.y_6
+        ws.z_7 = np.empty((N, 128), dtype)
+        ws.t_24 = ws.z_7
+        ws.t_9 = np.empty((N, 128), bool)
+        ws.slot_15 = np.empty(128*N, dtype)
+        ws.t_10 = ws.slot_15[:128*N].reshape(N, 128)
+        ws.t_16 = ws.slot_15[:128*N].reshape(N, 128)
+        ws.z_8 = ws.slot_15[:64*N].reshape(N, 64)
+        ws.a_7_bar = ws.slot_15[:128*N].reshape(N, 128)
+        ws.t_11 = np.empty((N, 128), dtype)
+        ws.t_13 = ws.t_11
+        ws.t_14 = ws.t_11
+        ws.a_7 = ws.t_11
+        ws.t_25 = ws.t_11
+        ws.t_12 = np.empty((N, 128), dtype)
+        ws.z_7_bar = ws.t_12
+        ws.slot_18 = np.empty(128*N, dtype)
+        ws.t_15 = ws.slot_18[:128*N].reshape(N, 128)
+        ws.t_28 = ws.slot_18[:64*N].reshape(N, 64)
+        ws.z_10 = np.empty((N, 10), dtype)
+        ws.t_17 = np.empty((N,), dtype)
+        ws.t_26 = ws.t_17
+        ws.t_32 = ws.t_17
+        ws.p = np.empty((N, 10), dtype)
+        ws.z_10_bar = ws.p
+        ws.t_18 = np.empty((N,), dtype)
+        ws.t_20 = ws.t_18
+        ws.t_27 = ws.t_18
+        ws.t_19 = np.empty((N,), dtype)
+        ws.t_22 = np.empty((N,), np.int64)
+        ws.n = np.arange(N)
+        ws.t_21 = np.multiply(ws.n, 10)
+
+
+def forward_pass(ws):
+    """The loss of the batch in `ws.x` and `ws.y`."""
+    N = len(ws.x)
+    # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
+    np.matmul(ws.x, ws.W_1, out=ws.z_1)  # (1)
+    np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
+    # (2) mu_2[n] = mean[j](z_1[n,j])
+    np.add.reduce(ws.z_1, axis=1, out=ws.mu_2)  # (2)
+    np.multiply(ws.mu_2, 0.015625, out=ws.mu_2)  # (2)
+    # (3) sd_2[n] = sqrt(mean[j]((z_1[n,j] - mu_2[n])**2) + 0.00001)
+    np.subtract(ws.z_1, ws.mu_2[:, None], out=ws.x_hat_2)  # (3)
+    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.sd_2)  # (3)
+    np.multiply(ws.sd_2, 0.015625, out=ws.sd_2)  # (3)
+    np.add(ws.sd_2, 1e-05, out=ws.sd_2)  # (3)
+    np.sqrt(ws.sd_2, out=ws.sd_2)  # (3)
+    # (4) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
+    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (4)
+    # (5) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
+    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (5)
+    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (5)
+    # (6) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
+    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (6)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (6)
+    # (7) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
+    np.less(ws.z_3, 0, out=ws.t_1)  # (7)
+    np.abs(ws.z_3, out=ws.t_2)  # (7)
+    np.minimum(ws.t_2, 40, out=ws.t_2)  # (7)
+    np.subtract(ws.t_2, 4, out=ws.t_3)  # (7)
+    np.add(ws.t_2, 4, out=ws.t_4)  # (7)
+    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (7)
+    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.z_3_bar)  # (7)
+    np.add(ws.z_3_bar, 2.0430758497810312e-10, out=ws.z_3_bar)
+    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
+        -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
+        3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
+        1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
+        -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
+        -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
+        np.multiply(ws.z_3_bar, ws.t_3, out=ws.z_3_bar)
+        np.add(ws.z_3_bar, coefficient, out=ws.z_3_bar)
+    np.add(ws.t_2, 0.7071067811865476, out=ws.t_5)  # (7)
+    np.divide(ws.z_3_bar, ws.t_5, out=ws.z_3_bar)  # (7)
+    np.multiply(ws.t_2, 32, out=ws.t_6)  # (7)
+    np.rint(ws.t_6, out=ws.t_6)  # (7)
+    np.multiply(ws.t_6, 0.03125, out=ws.t_6)  # (7)
+    np.subtract(ws.t_2, ws.t_6, out=ws.t_7)  # (7)
+    np.add(ws.t_6, ws.t_2, out=ws.t_2)  # (7)
+    np.multiply(ws.t_7, ws.t_2, out=ws.t_7)  # (7)
+    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (7)
+    np.exp(ws.t_7, out=ws.t_7)  # (7)
+    np.square(ws.t_6, out=ws.t_6)  # (7)
+    np.multiply(ws.t_6, -0.5, out=ws.t_6)  # (7)
+    np.exp(ws.t_6, out=ws.t_6)  # (7)
+    np.multiply(ws.t_7, ws.t_6, out=ws.t_7)  # (7)
+    np.multiply(ws.z_3, ws.z_3_bar, out=ws.t_8)  # (7)
+    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (7)
+    np.subtract(ws.z_3, ws.t_8, out=ws.a_3)  # (7)
+    np.copyto(ws.a_3, ws.t_8, where=ws.t_1)  # (7)
+    # (8) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
+    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (8)
+    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (8)
+    # (9) y_5[n,j] = z_1[n,j] + z_4[n,j]
+    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (9)
+    # (10) mu_6[n] = mean[j](y_5[n,j])
+    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (10)
+    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (10)
+    # (11) sd_6[n] = sqrt(mean[j]((y_5[n,j] - mu_6[n])**2) + 0.00001)
+    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (11)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (11)
+    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (11)
+    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (11)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (11)
+    # (12) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
+    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (12)
+    # (13) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (13)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (13)
+    # (14) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
+    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (14)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (14)
+    # (15) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
+    np.less(ws.z_7, 0, out=ws.t_9)  # (15)
+    np.abs(ws.z_7, out=ws.t_10)  # (15)
+    np.minimum(ws.t_10, 40, out=ws.t_10)  # (15)
+    np.subtract(ws.t_10, 4, out=ws.t_11)  # (15)
+    np.add(ws.t_10, 4, out=ws.t_12)  # (15)
+    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (15)
+    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.z_7_bar)  # (15)
+    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)
+    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
+        -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
+        3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
+        1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
+        -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
+        -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
+        np.multiply(ws.z_7_bar, ws.t_11, out=ws.z_7_bar)
+        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)
+    np.add(ws.t_10, 0.7071067811865476, out=ws.t_13)  # (15)
+    np.divide(ws.z_7_bar, ws.t_13, out=ws.z_7_bar)  # (15)
+    np.multiply(ws.t_10, 32, out=ws.t_14)  # (15)
+    np.rint(ws.t_14, out=ws.t_14)  # (15)
+    np.multiply(ws.t_14, 0.03125, out=ws.t_14)  # (15)
+    np.subtract(ws.t_10, ws.t_14, out=ws.t_15)  # (15)
+    np.add(ws.t_14, ws.t_10, out=ws.t_10)  # (15)
+    np.multiply(ws.t_15, ws.t_10, out=ws.t_15)  # (15)
+    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (15)
+    np.exp(ws.t_15, out=ws.t_15)  # (15)
+    np.square(ws.t_14, out=ws.t_14)  # (15)
+    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (15)
+    np.exp(ws.t_14, out=ws.t_14)  # (15)
+    np.multiply(ws.t_15, ws.t_14, out=ws.t_15)  # (15)
+    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t_16)  # (15)
+    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (15)
+    np.subtract(ws.z_7, ws.t_16, out=ws.a_7)  # (15)
+    np.copyto(ws.a_7, ws.t_16, where=ws.t_9)  # (15)
+    # (16) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
+    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (16)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (16)
+    # (17) y_9[n,j] = y_5[n,j] + z_8[n,j]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (17)
+    # (18) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
+    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (18)
+    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (18)
+    # (19) l[n] = logsumexp[l](z_10[n,l])
+    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (19)
+    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.p)  # (19)
+    np.exp(ws.p, out=ws.p)  # (19)
+    np.add.reduce(ws.p, axis=1, out=ws.t_18)  # (19)
+    np.log(ws.t_18, out=ws.t_19)  # (19)
+    # (20) p[n,l] = exp(z_10[n,l] - l[n])
+    np.divide(ws.p, ws.t_18[:, None], out=ws.p)  # (20)
+    # (21) L = mean[n](l[n] - z_10[n,y[n]])
+    np.add(ws.t_21, ws.y, out=ws.t_22)  # (21)
+    ws.z_10.reshape(-1).take(ws.t_22, None, ws.t_20, "clip")  # (21)
+    np.subtract(ws.t_20, ws.t_17, out=ws.t_20)  # (21)
+    np.subtract(ws.t_19, ws.t_20, out=ws.t_19)  # (21)
+    t_23 = np.add.reduce(ws.t_19, axis=None)  # (21)
+    L = t_23 / N  # (21)
+    return L
+
+
+def loss_backward(ws):
+    """The cotangent z_10_bar of the output."""
+    N = len(ws.x)
+    # (22) z_10_bar[n,l] = (p[n,l] - (l == y[n]))/N
+    ws.z_10_bar.reshape(-1)[ws.t_22] -= 1  # (22)
+    np.divide(ws.z_10_bar, N, out=ws.z_10_bar)  # (22)
+
+
+def backward_pass(ws):
+    """The cotangents of all parameters, from z_10_bar."""
+    # (23) b_10_bar[l] = sum[n](z_10_bar[n,l])
+    np.add.reduce(ws.z_10_bar, axis=0, out=ws.b_10_bar)  # (23)
+    # (24) W_10_bar[i,l] = sum[n](y_9[n,i]*z_10_bar[n,l])
+    np.matmul(ws.y_9.T, ws.z_10_bar, out=ws.W_10_bar)  # (24)
+    # (25) y_9_bar[n,j] = sum[l](z_10_bar[n,l]*W_10[j,l])
+    np.matmul(ws.z_10_bar, ws.W_10.T, out=ws.y_9_bar)  # (25)
+    # (26) b_8_bar[j] = sum[n](y_9_bar[n,j])
+    np.add.reduce(ws.y_9_bar, axis=0, out=ws.b_8_bar)  # (26)
+    # (27) W_8_bar[k,j] = sum[n](a_7[n,k]*y_9_bar[n,j])
+    np.matmul(ws.a_7.T, ws.y_9_bar, out=ws.W_8_bar)  # (27)
+    # (28) a_7_bar[n,k] = sum[j](y_9_bar[n,j]*W_8[k,j])
+    np.matmul(ws.y_9_bar, ws.W_8.T, out=ws.a_7_bar)  # (28)
+    # (29) z_7_bar[n,k] = (1 + sqrt(2)*exp(-z_7[n,k]**2/2)*z_7[n,k]/sqrt(pi) +
+    #     erf(sqrt(2)*z_7[n,k]/2))*a_7_bar[n,k]/2
+    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
+    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t_24)  # (29)
+    np.multiply(ws.t_24, 0.7071067811865476 / 1.772453850905516, out=ws.t_24)  # (29)
+    np.add(ws.z_7_bar, ws.t_24, out=ws.t_25)  # (29)
+    np.multiply(ws.t_25, ws.t_15, out=ws.t_25)  # (29)
+    np.subtract(ws.z_7_bar, ws.t_24, out=ws.z_7_bar)  # (29)
+    np.multiply(ws.z_7_bar, ws.t_15, out=ws.z_7_bar)  # (29)
+    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
+    np.copyto(ws.z_7_bar, ws.t_25, where=ws.t_9)  # (29)
+    # (30) b_7_bar[k] = sum[n](z_7_bar[n,k])
+    np.add.reduce(ws.z_7_bar, axis=0, out=ws.b_7_bar)  # (30)
+    # (31) W_7_bar[i,k] = sum[n](y_6[n,i]*z_7_bar[n,k])
+    np.matmul(ws.y_6.T, ws.z_7_bar, out=ws.W_7_bar)  # (31)
+    # (32) y_6_bar[n,j] = sum[k](z_7_bar[n,k]*W_7[j,k])
+    np.matmul(ws.z_7_bar, ws.W_7.T, out=ws.y_6_bar)  # (32)
+    # (33) gamma_6_bar[j] = sum[n](x_hat_6[n,j]*y_6_bar[n,j])
+    np.einsum("nj,nj->j", ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)  # (33)
+    # (34) beta_6_bar[j] = sum[n](y_6_bar[n,j])
+    np.add.reduce(ws.y_6_bar, axis=0, out=ws.beta_6_bar)  # (34)
+    # (35) x_hat_6_bar[n,j] = y_6_bar[n,j]*gamma_6[j]
+    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (35)
+    # (36) y_5_bar[n,j] = (sd_6[n]*y_9_bar[n,j] + x_hat_6_bar[n,j] -
+    #     mean[j_1](x_hat_6_bar[n,j_1]) -
+    #     mean[j_1](x_hat_6[n,j_1]*x_hat_6_bar[n,j_1])*x_hat_6[n,j])/sd_6[n]
+    np.add.reduce(ws.x_hat_6_bar, axis=1, out=ws.t_26)  # (36)
+    np.multiply(ws.t_26, 0.015625, out=ws.t_26)  # (36)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t_27)  # (36)
+    np.multiply(ws.t_27, 0.015625, out=ws.t_27)  # (36)
+    np.multiply(ws.sd_6[:, None], ws.y_9_bar, out=ws.y_5_bar)  # (36)
+    np.multiply(ws.t_27[:, None], ws.x_hat_6, out=ws.t_28)  # (36)
+    np.add(ws.y_5_bar, ws.x_hat_6_bar, out=ws.y_5_bar)  # (36)
+    np.subtract(ws.y_5_bar, ws.t_28, out=ws.y_5_bar)  # (36)
+    np.subtract(ws.y_5_bar, ws.t_26[:, None], out=ws.y_5_bar)  # (36)
+    np.divide(ws.y_5_bar, ws.sd_6[:, None], out=ws.y_5_bar)  # (36)
+    # (37) b_4_bar[j] = sum[n](y_5_bar[n,j])
+    np.add.reduce(ws.y_5_bar, axis=0, out=ws.b_4_bar)  # (37)
+    # (38) W_4_bar[k,j] = sum[n](a_3[n,k]*y_5_bar[n,j])
+    np.matmul(ws.a_3.T, ws.y_5_bar, out=ws.W_4_bar)  # (38)
+    # (39) a_3_bar[n,k] = sum[j](y_5_bar[n,j]*W_4[k,j])
+    np.matmul(ws.y_5_bar, ws.W_4.T, out=ws.a_3_bar)  # (39)
+    # (40) z_3_bar[n,k] = (1 + sqrt(2)*exp(-z_3[n,k]**2/2)*z_3[n,k]/sqrt(pi) +
+    #     erf(sqrt(2)*z_3[n,k]/2))*a_3_bar[n,k]/2
+    np.multiply(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
+    np.multiply(ws.a_3_bar, ws.z_3, out=ws.t_29)  # (40)
+    np.multiply(ws.t_29, 0.7071067811865476 / 1.772453850905516, out=ws.t_29)  # (40)
+    np.add(ws.z_3_bar, ws.t_29, out=ws.t_30)  # (40)
+    np.multiply(ws.t_30, ws.t_7, out=ws.t_30)  # (40)
+    np.subtract(ws.z_3_bar, ws.t_29, out=ws.z_3_bar)  # (40)
+    np.multiply(ws.z_3_bar, ws.t_7, out=ws.z_3_bar)  # (40)
+    np.subtract(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
+    np.copyto(ws.z_3_bar, ws.t_30, where=ws.t_1)  # (40)
+    # (41) b_3_bar[k] = sum[n](z_3_bar[n,k])
+    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (41)
+    # (42) W_3_bar[i,k] = sum[n](y_2[n,i]*z_3_bar[n,k])
+    np.matmul(ws.y_2.T, ws.z_3_bar, out=ws.W_3_bar)  # (42)
+    # (43) y_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.y_2_bar)  # (43)
+    # (44) gamma_2_bar[j] = sum[n](x_hat_2[n,j]*y_2_bar[n,j])
+    np.einsum("nj,nj->j", ws.x_hat_2, ws.y_2_bar, out=ws.gamma_2_bar)  # (44)
+    # (45) beta_2_bar[j] = sum[n](y_2_bar[n,j])
+    np.add.reduce(ws.y_2_bar, axis=0, out=ws.beta_2_bar)  # (45)
+    # (46) x_hat_2_bar[n,j] = y_2_bar[n,j]*gamma_2[j]
+    np.multiply(ws.gamma_2, ws.y_2_bar, out=ws.x_hat_2_bar)  # (46)
+    # (47) z_1_bar[n,j] = (sd_2[n]*y_5_bar[n,j] + x_hat_2_bar[n,j] -
+    #     mean[j_1](x_hat_2_bar[n,j_1]) -
+    #     mean[j_1](x_hat_2[n,j_1]*x_hat_2_bar[n,j_1])*x_hat_2[n,j])/sd_2[n]
+    np.add.reduce(ws.x_hat_2_bar, axis=1, out=ws.t_31)  # (47)
+    np.multiply(ws.t_31, 0.015625, out=ws.t_31)  # (47)
+    np.vecdot(ws.x_hat_2, ws.x_hat_2_bar, out=ws.t_32)  # (47)
+    np.multiply(ws.t_32, 0.015625, out=ws.t_32)  # (47)
+    np.multiply(ws.sd_2[:, None], ws.y_5_bar, out=ws.z_1_bar)  # (47)
+    np.multiply(ws.t_32[:, None], ws.x_hat_2, out=ws.t_33)  # (47)
+    np.add(ws.z_1_bar, ws.x_hat_2_bar, out=ws.z_1_bar)  # (47)
+    np.subtract(ws.z_1_bar, ws.t_33, out=ws.z_1_bar)  # (47)
+    np.subtract(ws.z_1_bar, ws.t_31[:, None], out=ws.z_1_bar)  # (47)
+    np.divide(ws.z_1_bar, ws.sd_2[:, None], out=ws.z_1_bar)  # (47)
+    # (48) b_1_bar[j] = sum[n](z_1_bar[n,j])
+    np.add.reduce(ws.z_1_bar, axis=0, out=ws.b_1_bar)  # (48)
+    # (49) W_1_bar[i,j] = sum[n](x[n,i]*z_1_bar[n,j])
+    np.matmul(ws.x.T, ws.z_1_bar, out=ws.W_1_bar)  # (49)
+
+
+def input_pass(ws):
+    """The cotangent x_bar of the input, after those of the parameters."""
+    # (50) x_bar[n,i] = sum[j](z_1_bar[n,j]*W_1[i,j])
+    np.matmul(ws.z_1_bar, ws.W_1.T, out=ws.x_bar)  # (50)
+
+
+class Inference:
+    """The arrays of an answer to N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, N):
+        p, dtype = _views(w, ARRAYS), w.dtype
+        ws.W_1 = p["stem.W"]  # 64 x 64
+        ws.b_1 = p["stem.b"]  # 64
+        ws.gamma_2 = p["layer_norm_1.gamma"]  # 64
+        ws.beta_2 = p["layer_norm_1.beta"]  # 64
+        ws.W_3 = p["dense_2.W"]  # 64 x 128
+        ws.b_3 = p["dense_2.b"]  # 128
+        ws.W_4 = p["inner_1.W"]  # 128 x 64
+        ws.b_4 = p["inner_1.b"]  # 64
+        ws.gamma_6 = p["layer_norm_2.gamma"]  # 64
+        ws.beta_6 = p["layer_norm_2.beta"]  # 64
+        ws.W_7 = p["dense_4.W"]  # 64 x 128
+        ws.b_7 = p["dense_4.b"]  # 128
+        ws.W_8 = p["inner_2.W"]  # 128 x 64
+        ws.b_8 = p["inner_2.b"]  # 64
+        ws.W_10 = p["dense_6.W"]  # 64 x 10
+        ws.b_10 = p["dense_6.b"]  # 10
+        ws.x = np.empty((N, 64), dtype)
+        ws.y = np.empty(N, np.int64)
+        ws.z_1 = np.empty((N, 64), dtype)
+        ws.y_5 = ws.z_1
+        ws.y_9 = ws.z_1
+        ws.mu_2 = np.empty((N,), dtype)
+        ws.sd_2 = ws.mu_2
+        ws.mu_6 = ws.mu_2
+        ws.sd_6 = ws.mu_2
+        ws.t_17 = ws.mu_2
+        ws.slot_3 = np.empty(128*N, dtype)
+        ws.x_hat_2 = ws.slot_3[:64*N].reshape(N, 64)
+        ws.y_2 = ws.slot_3[:64*N].reshape(N, 64)
+        ws.t_2 = ws.slot_3[:128*N].reshape(N, 128)
+        ws.a_3 = ws.slot_3[:128*N].reshape(N, 128)
+        ws.z_7 = ws.slot_3[:128*N].reshape(N, 128)
+        ws.a_7 = ws.slot_3[:128*N].reshape(N, 128)
+        ws.z_3 = np.empty((N, 128), dtype)
+        ws.t_10 = ws.z_3
+        ws.t_1 = np.empty((N, 128), bool)
+        ws.t_9 = ws.t_1
+        ws.t_3 = np.empty((N, 128), dtype)
+        ws.t_6 = ws.t_3
+        ws.t_7 = ws.t_3
+        ws.t_11 = ws.t_3
+        ws.t_14 = ws.t_3
+        ws.t_15 = ws.t_3
+        ws.t_4 = np.empty((N, 128), dtype)
+        ws.t_5 = ws.t_4
+        ws.t_12 = ws.t_4
+        ws.t_13 = ws.t_4
+        ws.slot_8 = np.empty(128*N, dtype)
+        ws.t_8 = ws.slot_8[:128*N].reshape(N, 128)
+        ws.z_4 = ws.slot_8[:64*N].reshape(N, 64)
+        ws.x_hat_6 = ws.slot_8[:64*N].reshape(N, 64)
+        ws.y_6 = ws.slot_8[:64*N].reshape(N, 64)
+        ws.t_16 = ws.slot_8[:128*N].reshape(N, 128)
+        ws.z_8 = ws.slot_8[:64*N].reshape(N, 64)
+        ws.z_10 = np.empty((N, 10), dtype)
+        ws.t_18 = np.empty((N, 10), dtype)
+        ws.t_19 = np.empty((N,), dtype)
+        ws.t_22 = np.empty((N,), np.int64)
+        ws.t_20 = np.empty((N,), dtype)
+        ws.n = np.arange(N)
+        ws.t_21 = np.multiply(ws.n, 10)
+
+
+def inference_pass(ws):
+    """The output z_10 for `ws.x`."""
+    # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
+    np.matmul(ws.x, ws.W_1, out=ws.z_1)  # (1)
+    np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
+    # (2) mu_2[n] = mean[j](z_1[n,j])
+    np.add.reduce(ws.z_1, axis=1, out=ws.mu_2)  # (2)
+    np.multiply(ws.mu_2, 0.015625, out=ws.mu_2)  # (2)
+    # (3) sd_2[n] = sqrt(mean[j]((z_1[n,j] - mu_2[n])**2) + 0.00001)
+    np.subtract(ws.z_1, ws.mu_2[:, None], out=ws.x_hat_2)  # (3)
+    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.sd_2)  # (3)
+    np.multiply(ws.sd_2, 0.015625, out=ws.sd_2)  # (3)
+    np.add(ws.sd_2, 1e-05, out=ws.sd_2)  # (3)
+    np.sqrt(ws.sd_2, out=ws.sd_2)  # (3)
+    # (4) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
+    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (4)
+    # (5) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
+    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (5)
+    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (5)
+    # (6) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
+    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (6)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (6)
+    # (7) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
+    np.less(ws.z_3, 0, out=ws.t_1)  # (7)
+    np.abs(ws.z_3, out=ws.t_2)  # (7)
+    np.minimum(ws.t_2, 40, out=ws.t_2)  # (7)
+    np.subtract(ws.t_2, 4, out=ws.t_3)  # (7)
+    np.add(ws.t_2, 4, out=ws.t_4)  # (7)
+    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (7)
+    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.t_5)  # (7)
+    np.add(ws.t_5, 2.0430758497810312e-10, out=ws.t_5)
+    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
+        -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
+        3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
+        1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
+        -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
+        -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
+        np.multiply(ws.t_5, ws.t_3, out=ws.t_5)
+        np.add(ws.t_5, coefficient, out=ws.t_5)
+    np.add(ws.t_2, 0.7071067811865476, out=ws.t_6)  # (7)
+    np.divide(ws.t_5, ws.t_6, out=ws.t_5)  # (7)
+    np.multiply(ws.t_2, 32, out=ws.t_7)  # (7)
+    np.rint(ws.t_7, out=ws.t_7)  # (7)
+    np.multiply(ws.t_7, 0.03125, out=ws.t_7)  # (7)
+    np.subtract(ws.t_2, ws.t_7, out=ws.t_8)  # (7)
+    np.add(ws.t_7, ws.t_2, out=ws.t_2)  # (7)
+    np.multiply(ws.t_8, ws.t_2, out=ws.t_8)  # (7)
+    np.multiply(ws.t_8, -0.5, out=ws.t_8)  # (7)
+    np.exp(ws.t_8, out=ws.t_8)  # (7)
+    np.square(ws.t_7, out=ws.t_7)  # (7)
+    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (7)
+    np.exp(ws.t_7, out=ws.t_7)  # (7)
+    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (7)
+    np.multiply(ws.z_3, ws.t_5, out=ws.t_5)  # (7)
+    np.multiply(ws.t_5, ws.t_8, out=ws.t_5)  # (7)
+    np.subtract(ws.z_3, ws.t_5, out=ws.a_3)  # (7)
+    np.copyto(ws.a_3, ws.t_5, where=ws.t_1)  # (7)
+    # (8) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
+    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (8)
+    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (8)
+    # (9) y_5[n,j] = z_1[n,j] + z_4[n,j]
+    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (9)
+    # (10) mu_6[n] = mean[j](y_5[n,j])
+    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (10)
+    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (10)
+    # (11) sd_6[n] = sqrt(mean[j]((y_5[n,j] - mu_6[n])**2) + 0.00001)
+    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (11)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (11)
+    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (11)
+    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (11)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (11)
+    # (12) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
+    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (12)
+    # (13) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (13)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (13)
+    # (14) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
+    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (14)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (14)
+    # (15) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
+    np.less(ws.z_7, 0, out=ws.t_9)  # (15)
+    np.abs(ws.z_7, out=ws.t_10)  # (15)
+    np.minimum(ws.t_10, 40, out=ws.t_10)  # (15)
+    np.subtract(ws.t_10, 4, out=ws.t_11)  # (15)
+    np.add(ws.t_10, 4, out=ws.t_12)  # (15)
+    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (15)
+    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.t_13)  # (15)
+    np.add(ws.t_13, 2.0430758497810312e-10, out=ws.t_13)
+    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
+        -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
+        3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
+        1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
+        -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
+        -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
+        np.multiply(ws.t_13, ws.t_11, out=ws.t_13)
+        np.add(ws.t_13, coefficient, out=ws.t_13)
+    np.add(ws.t_10, 0.7071067811865476, out=ws.t_14)  # (15)
+    np.divide(ws.t_13, ws.t_14, out=ws.t_13)  # (15)
+    np.multiply(ws.t_10, 32, out=ws.t_15)  # (15)
+    np.rint(ws.t_15, out=ws.t_15)  # (15)
+    np.multiply(ws.t_15, 0.03125, out=ws.t_15)  # (15)
+    np.subtract(ws.t_10, ws.t_15, out=ws.t_16)  # (15)
+    np.add(ws.t_15, ws.t_10, out=ws.t_10)  # (15)
+    np.multiply(ws.t_16, ws.t_10, out=ws.t_16)  # (15)
+    np.multiply(ws.t_16, -0.5, out=ws.t_16)  # (15)
+    np.exp(ws.t_16, out=ws.t_16)  # (15)
+    np.square(ws.t_15, out=ws.t_15)  # (15)
+    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (15)
+    np.exp(ws.t_15, out=ws.t_15)  # (15)
+    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (15)
+    np.multiply(ws.z_7, ws.t_13, out=ws.t_13)  # (15)
+    np.multiply(ws.t_13, ws.t_16, out=ws.t_13)  # (15)
+    np.subtract(ws.z_7, ws.t_13, out=ws.a_7)  # (15)
+    np.copyto(ws.a_7, ws.t_13, where=ws.t_9)  # (15)
+    # (16) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
+    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (16)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (16)
+    # (17) y_9[n,j] = y_5[n,j] + z_8[n,j]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (17)
+    # (18) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
+    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (18)
+    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (18)
+    return ws.z_10
+
+
+def loss_pass(ws):
+    """The loss of that output for `ws.y`."""
+    N = len(ws.x)
+    # (19) l[n] = logsumexp[l](z_10[n,l])
+    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (19)
+    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.t_18)  # (19)
+    np.exp(ws.t_18, out=ws.t_18)  # (19)
+    np.add.reduce(ws.t_18, axis=1, out=ws.t_19)  # (19)
+    np.log(ws.t_19, out=ws.t_19)  # (19)
+    # (21) L = mean[n](l[n] - z_10[n,y[n]])
+    np.add(ws.t_21, ws.y, out=ws.t_22)  # (21)
+    ws.z_10.reshape(-1).take(ws.t_22, None, ws.t_20, "clip")  # (21)
+    np.subtract(ws.t_20, ws.t_17, out=ws.t_20)  # (21)
+    np.subtract(ws.t_19, ws.t_20, out=ws.t_19)  # (21)
+    t_23 = np.add.reduce(ws.t_19, axis=None)  # (21)
+    L = t_23 / N  # (21)
+    return L
+
+
+class PerSample:
+    """The arrays of the gradients of N samples, each alone."""
+
+    def __init__(ws, w, N):
+        p, dtype = _views(w, ARRAYS), w.dtype
+        ws.gradients = g = {n: np.empty((N, *s), dtype) for n, s in PARAMETERS.items()}
+        ws.W_1, ws.W_1_bar = p["stem.W"], g["stem.W"]  # 64 x 64
+        ws.b_1, ws.b_1_bar = p["stem.b"], g["stem.b"]  # 64
+        ws.gamma_2 = p["layer_norm_1.gamma"]  # 64
+        ws.gamma_2_bar = g["layer_norm_1.gamma"]  # 64
+        ws.beta_2, ws.beta_2_bar = p["layer_norm_1.beta"], g["layer_norm_1.beta"]  # 64
+        ws.W_3, ws.W_3_bar = p["dense_2.W"], g["dense_2.W"]  # 64 x 128
+        ws.b_3, ws.b_3_bar = p["dense_2.b"], g["dense_2.b"]  # 128
+        ws.W_4, ws.W_4_bar = p["inner_1.W"], g["inner_1.W"]  # 128 x 64
+        ws.b_4, ws.b_4_bar = p["inner_1.b"], g["inner_1.b"]  # 64
+        ws.gamma_6 = p["layer_norm_2.gamma"]  # 64
+        ws.gamma_6_bar = g["layer_norm_2.gamma"]  # 64
+        ws.beta_6, ws.beta_6_bar = p["layer_norm_2.beta"], g["layer_norm_2.beta"]  # 64
+        ws.W_7, ws.W_7_bar = p["dense_4.W"], g["dense_4.W"]  # 64 x 128
+        ws.b_7, ws.b_7_bar = p["dense_4.b"], g["dense_4.b"]  # 128
+        ws.W_8, ws.W_8_bar = p["inner_2.W"], g["inner_2.W"]  # 128 x 64
+        ws.b_8, ws.b_8_bar = p["inner_2.b"], g["inner_2.b"]  # 64
+        ws.W_10, ws.W_10_bar = p["dense_6.W"], g["dense_6.W"]  # 64 x 10
+        ws.b_10, ws.b_10_bar = p["dense_6.b"], g["dense_6.b"]  # 10
+        ws.x = np.empty((N, 64), dtype)
+        ws.y = np.empty(N, np.int64)
+        ws.z_1 = np.empty((N, 64), dtype)
+        ws.y_5 = ws.z_1
+        ws.y_9 = ws.z_1
+        ws.y_9_bar = ws.z_1
+        ws.y_5_bar = ws.z_1
+        ws.z_1_bar = ws.z_1
+        ws.mu_2 = np.empty((N,), dtype)
+        ws.sd_2 = ws.mu_2
+        ws.x_hat_2 = np.empty((N, 64), dtype)
+        ws.t_29 = ws.x_hat_2
+        ws.y_2 = np.empty((N, 64), dtype)
+        ws.y_2_bar = ws.y_2
+        ws.x_hat_2_bar = ws.y_2
+        ws.z_3 = np.empty((N, 128), dtype)
+        ws.t_25 = ws.z_3
+        ws.t_1 = np.empty((N, 128), bool)
+        ws.slot_7 = np.empty(128*N, dtype)
+        ws.t_2 = ws.slot_7[:128*N].reshape(N, 128)
+        ws.t_8 = ws.slot_7[:128*N].reshape(N, 128)
+        ws.z_4 = ws.slot_7[:64*N].reshape(N, 64)
+        ws.x_hat_6 = ws.slot_7[:64*N].reshape(N, 64)
+        ws.a_3_bar = ws.slot_7[:128*N].reshape(N, 128)
+        ws.t_3 = np.empty((N, 128), dtype)
+        ws.t_5 = ws.t_3
+        ws.t_6 = ws.t_3
+        ws.a_3 = ws.t_3
+        ws.t_26 = ws.t_3
+        ws.t_4 = np.empty((N, 128), dtype)
+        ws.z_3_bar = ws.t_4
+        ws.t_7 = np.empty((N, 128), dtype)
+        ws.mu_6 = np.empty((N,), dtype)
+        ws.sd_6 = ws.mu_6
+        ws.t_27 = ws.mu_6
+        ws.y_6 = np.empty((N, 64), dtype)
+        ws.y_6_bar = ws.y_6
+        ws.x_hat_6_bar = ws.y_6
+        ws.z_7 = np.empty((N, 128), dtype)
+        ws.t_20 = ws.z_7
+        ws.t_9 = np.empty((N, 128), bool)
+        ws.slot_15 = np.empty(128*N, dtype)
+        ws.t_10 = ws.slot_15[:128*N].reshape(N, 128)
+        ws.t_16 = ws.slot_15[:128*N].reshape(N, 128)
+        ws.z_8 = ws.slot_15[:64*N].reshape(N, 64)
+        ws.a_7_bar = ws.slot_15[:128*N].reshape(N, 128)
+        ws.t_11 = np.empty((N, 128), dtype)
+        ws.t_13 = ws.t_11
+        ws.t_14 = ws.t_11
+        ws.a_7 = ws.t_11
+        ws.t_21 = ws.t_11
+        ws.t_12 = np.empty((N, 128), dtype)
+        ws.z_7_bar = ws.t_12
+        ws.slot_18 = np.empty(128*N, dtype)
+        ws.t_15 = ws.slot_18[:128*N].reshape(N, 128)
+        ws.t_24 = ws.slot_18[:64*N].reshape(N, 64)
+        ws.z_10 = np.empty((N, 10), dtype)
+        ws.p = ws.z_10
+        ws.z_10_bar = ws.z_10
+        ws.t_17 = np.empty((N,), dtype)
+        ws.t_18 = ws.t_17
+        ws.t_22 = ws.t_17
+        ws.t_28 = ws.t_17
+        ws.t_19 = np.empty((N, 10), bool)
+        ws.t_23 = np.empty((N,), dtype)
+        ws.l = np.arange(10)
+
+
+def per_sample_pass(ws):
+    """The cotangents of all parameters, sample by sample."""
+    # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
+    np.matmul(ws.x, ws.W_1, out=ws.z_1)  # (1)
+    np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
+    # (2) mu_2[n] = mean[j](z_1[n,j])
+    np.add.reduce(ws.z_1, axis=1, out=ws.mu_2)  # (2)
+    np.multiply(ws.mu_2, 0.015625, out=ws.mu_2)  # (2)
+    # (3) sd_2[n] = sqrt(mean[j]((z_1[n,j] - mu_2[n])**2) + 0.00001)
+    np.subtract(ws.z_1, ws.mu_2[:, None], out=ws.x_hat_2)  # (3)
+    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.sd_2)  # (3)
+    np.multiply(ws.sd_2, 0.015625, out=ws.sd_2)  # (3)
+    np.add(ws.sd_2, 1e-05, out=ws.sd_2)  # (3)
+    np.sqrt(ws.sd_2, out=ws.sd_2)  # (3)
+    # (4) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
+    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (4)
+    # (5) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
+    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (5)
+    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (5)
+    # (6) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
+    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (6)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (6)
+    # (7) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
+    np.less(ws.z_3, 0, out=ws.t_1)  # (7)
+    np.abs(ws.z_3, out=ws.t_2)  # (7)
+    np.minimum(ws.t_2, 40, out=ws.t_2)  # (7)
+    np.subtract(ws.t_2, 4, out=ws.t_3)  # (7)
+    np.add(ws.t_2, 4, out=ws.t_4)  # (7)
+    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (7)
+    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.z_3_bar)  # (7)
+    np.add(ws.z_3_bar, 2.0430758497810312e-10, out=ws.z_3_bar)
+    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
+        -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
+        3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
+        1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
+        -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
+        -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
+        np.multiply(ws.z_3_bar, ws.t_3, out=ws.z_3_bar)
+        np.add(ws.z_3_bar, coefficient, out=ws.z_3_bar)
+    np.add(ws.t_2, 0.7071067811865476, out=ws.t_5)  # (7)
+    np.divide(ws.z_3_bar, ws.t_5, out=ws.z_3_bar)  # (7)
+    np.multiply(ws.t_2, 32, out=ws.t_6)  # (7)
+    np.rint(ws.t_6, out=ws.t_6)  # (7)
+    np.multiply(ws.t_6, 0.03125, out=ws.t_6)  # (7)
+    np.subtract(ws.t_2, ws.t_6, out=ws.t_7)  # (7)
+    np.add(ws.t_6, ws.t_2, out=ws.t_2)  # (7)
+    np.multiply(ws.t_7, ws.t_2, out=ws.t_7)  # (7)
+    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (7)
+    np.exp(ws.t_7, out=ws.t_7)  # (7)
+    np.square(ws.t_6, out=ws.t_6)  # (7)
+    np.multiply(ws.t_6, -0.5, out=ws.t_6)  # (7)
+    np.exp(ws.t_6, out=ws.t_6)  # (7)
+    np.multiply(ws.t_7, ws.t_6, out=ws.t_7)  # (7)
+    np.multiply(ws.z_3, ws.z_3_bar, out=ws.t_8)  # (7)
+    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (7)
+    np.subtract(ws.z_3, ws.t_8, out=ws.a_3)  # (7)
+    np.copyto(ws.a_3, ws.t_8, where=ws.t_1)  # (7)
+    # (8) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
+    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (8)
+    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (8)
+    # (9) y_5[n,j] = z_1[n,j] + z_4[n,j]
+    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (9)
+    # (10) mu_6[n] = mean[j](y_5[n,j])
+    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (10)
+    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (10)
+    # (11) sd_6[n] = sqrt(mean[j]((y_5[n,j] - mu_6[n])**2) + 0.00001)
+    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (11)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (11)
+    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (11)
+    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (11)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (11)
+    # (12) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
+    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (12)
+    # (13) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (13)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (13)
+    # (14) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
+    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (14)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (14)
+    # (15) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
+    np.less(ws.z_7, 0, out=ws.t_9)  # (15)
+    np.abs(ws.z_7, out=ws.t_10)  # (15)
+    np.minimum(ws.t_10, 40, out=ws.t_10)  # (15)
+    np.subtract(ws.t_10, 4, out=ws.t_11)  # (15)
+    np.add(ws.t_10, 4, out=ws.t_12)  # (15)
+    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (15)
+    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.z_7_bar)  # (15)
+    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)
+    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
+        -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
+        3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
+        1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
+        -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
+        -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
+        np.multiply(ws.z_7_bar, ws.t_11, out=ws.z_7_bar)
+        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)
+    np.add(ws.t_10, 0.7071067811865476, out=ws.t_13)  # (15)
+    np.divide(ws.z_7_bar, ws.t_13, out=ws.z_7_bar)  # (15)
+    np.multiply(ws.t_10, 32, out=ws.t_14)  # (15)
+    np.rint(ws.t_14, out=ws.t_14)  # (15)
+    np.multiply(ws.t_14, 0.03125, out=ws.t_14)  # (15)
+    np.subtract(ws.t_10, ws.t_14, out=ws.t_15)  # (15)
+    np.add(ws.t_14, ws.t_10, out=ws.t_10)  # (15)
+    np.multiply(ws.t_15, ws.t_10, out=ws.t_15)  # (15)
+    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (15)
+    np.exp(ws.t_15, out=ws.t_15)  # (15)
+    np.square(ws.t_14, out=ws.t_14)  # (15)
+    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (15)
+    np.exp(ws.t_14, out=ws.t_14)  # (15)
+    np.multiply(ws.t_15, ws.t_14, out=ws.t_15)  # (15)
+    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t_16)  # (15)
+    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (15)
+    np.subtract(ws.z_7, ws.t_16, out=ws.a_7)  # (15)
+    np.copyto(ws.a_7, ws.t_16, where=ws.t_9)  # (15)
+    # (16) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
+    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (16)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (16)
+    # (17) y_9[n,j] = y_5[n,j] + z_8[n,j]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (17)
+    # (18) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
+    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (18)
+    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (18)
+    # (19) l[n] = logsumexp[l](z_10[n,l])
+    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (19)
+    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.p)  # (19)
+    np.exp(ws.p, out=ws.p)  # (19)
+    np.add.reduce(ws.p, axis=1, out=ws.t_18)  # (19)
+    # (20) p[n,l] = exp(z_10[n,l] - l[n])
+    np.divide(ws.p, ws.t_18[:, None], out=ws.p)  # (20)
+    # z_10_bar[n,l] = p[n,l] - (l == y[n])
+    np.equal(ws.l, ws.y[:, None], out=ws.t_19)
+    np.subtract(ws.p, ws.t_19, out=ws.z_10_bar)
+    # b_10_bar[n,l] = z_10_bar[n,l]
+    np.copyto(ws.b_10_bar, ws.z_10_bar)
+    # W_10_bar[n,i,l] = y_9[n,i]*z_10_bar[n,l]
+    np.multiply(ws.z_10_bar[:, None], ws.y_9[:, :, None], out=ws.W_10_bar)
+    # (25) y_9_bar[n,j] = sum[l](z_10_bar[n,l]*W_10[j,l])
+    np.matmul(ws.z_10_bar, ws.W_10.T, out=ws.y_9_bar)  # (25)
+    # b_8_bar[n,j] = y_9_bar[n,j]
+    np.copyto(ws.b_8_bar, ws.y_9_bar)
+    # W_8_bar[n,k,j] = a_7[n,k]*y_9_bar[n,j]
+    np.multiply(ws.y_9_bar[:, None], ws.a_7[:, :, None], out=ws.W_8_bar)
+    # (28) a_7_bar[n,k] = sum[j](y_9_bar[n,j]*W_8[k,j])
+    np.matmul(ws.y_9_bar, ws.W_8.T, out=ws.a_7_bar)  # (28)
+    # (29) z_7_bar[n,k] = (1 + sqrt(2)*exp(-z_7[n,k]**2/2)*z_7[n,k]/sqrt(pi) +
+    #     erf(sqrt(2)*z_7[n,k]/2))*a_7_bar[n,k]/2
+    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
+    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t_20)  # (29)
+    np.multiply(ws.t_20, 0.7071067811865476 / 1.772453850905516, out=ws.t_20)  # (29)
+    np.add(ws.z_7_bar, ws.t_20, out=ws.t_21)  # (29)
+    np.multiply(ws.t_21, ws.t_15, out=ws.t_21)  # (29)
+    np.subtract(ws.z_7_bar, ws.t_20, out=ws.z_7_bar)  # (29)
+    np.multiply(ws.z_7_bar, ws.t_15, out=ws.z_7_bar)  # (29)
+    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
+    np.copyto(ws.z_7_bar, ws.t_21, where=ws.t_9)  # (29)
+    # b_7_bar[n,k] = z_7_bar[n,k]
+    np.copyto(ws.b_7_bar, ws.z_7_bar)
+    # W_7_bar[n,i,k] = y_6[n,i]*z_7_bar[n,k]
+    np.multiply(ws.z_7_bar[:, None], ws.y_6[:, :, None], out=ws.W_7_bar)
+    # (32) y_6_bar[n,j] = sum[k](z_7_bar[n,k]*W_7[j,k])
+    np.matmul(ws.z_7_bar, ws.W_7.T, out=ws.y_6_bar)  # (32)
+    # gamma_6_bar[n,j] = x_hat_6[n,j]*y_6_bar[n,j]
+    np.multiply(ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)
+    # beta_6_bar[n,j] = y_6_bar[n,j]
+    np.copyto(ws.beta_6_bar, ws.y_6_bar)
+    # (35) x_hat_6_bar[n,j] = y_6_bar[n,j]*gamma_6[j]
+    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (35)
+    # (36) y_5_bar[n,j] = (sd_6[n]*y_9_bar[n,j] + x_hat_6_bar[n,j] -
+    #     mean[j_1](x_hat_6_bar[n,j_1]) -
+    #     mean[j_1](x_hat_6[n,j_1]*x_hat_6_bar[n,j_1])*x_hat_6[n,j])/sd_6[n]
+    np.add.reduce(ws.x_hat_6_bar, axis=1, out=ws.t_22)  # (36)
+    np.multiply(ws.t_22, 0.015625, out=ws.t_22)  # (36)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t_23)  # (36)
+    np.multiply(ws.t_23, 0.015625, out=ws.t_23)  # (36)
+    np.multiply(ws.sd_6[:, None], ws.y_9_bar, out=ws.y_5_bar)  # (36)
+    np.multiply(ws.t_23[:, None], ws.x_hat_6, out=ws.t_24)  # (36)
+    np.add(ws.y_5_bar, ws.x_hat_6_bar, out=ws.y_5_bar)  # (36)
+    np.subtract(ws.y_5_bar, ws.t_24, out=ws.y_5_bar)  # (36)
+    np.subtract(ws.y_5_bar, ws.t_22[:, None], out=ws.y_5_bar)  # (36)
+    np.divide(ws.y_5_bar, ws.sd_6[:, None], out=ws.y_5_bar)  # (36)
+    # b_4_bar[n,j] = y_5_bar[n,j]
+    np.copyto(ws.b_4_bar, ws.y_5_bar)
+    # W_4_bar[n,k,j] = a_3[n,k]*y_5_bar[n,j]
+    np.multiply(ws.y_5_bar[:, None], ws.a_3[:, :, None], out=ws.W_4_bar)
+    # (39) a_3_bar[n,k] = sum[j](y_5_bar[n,j]*W_4[k,j])
+    np.matmul(ws.y_5_bar, ws.W_4.T, out=ws.a_3_bar)  # (39)
+    # (40) z_3_bar[n,k] = (1 + sqrt(2)*exp(-z_3[n,k]**2/2)*z_3[n,k]/sqrt(pi) +
+    #     erf(sqrt(2)*z_3[n,k]/2))*a_3_bar[n,k]/2
+    np.multiply(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
+    np.multiply(ws.a_3_bar, ws.z_3, out=ws.t_25)  # (40)
+    np.multiply(ws.t_25, 0.7071067811865476 / 1.772453850905516, out=ws.t_25)  # (40)
+    np.add(ws.z_3_bar, ws.t_25, out=ws.t_26)  # (40)
+    np.multiply(ws.t_26, ws.t_7, out=ws.t_26)  # (40)
+    np.subtract(ws.z_3_bar, ws.t_25, out=ws.z_3_bar)  # (40)
+    np.multiply(ws.z_3_bar, ws.t_7, out=ws.z_3_bar)  # (40)
+    np.subtract(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
+    np.copyto(ws.z_3_bar, ws.t_26, where=ws.t_1)  # (40)
+    # b_3_bar[n,k] = z_3_bar[n,k]
+    np.copyto(ws.b_3_bar, ws.z_3_bar)
+    # W_3_bar[n,i,k] = y_2[n,i]*z_3_bar[n,k]
+    np.multiply(ws.z_3_bar[:, None], ws.y_2[:, :, None], out=ws.W_3_bar)
+    # (43) y_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.y_2_bar)  # (43)
+    # gamma_2_bar[n,j] = x_hat_2[n,j]*y_2_bar[n,j]
+    np.multiply(ws.x_hat_2, ws.y_2_bar, out=ws.gamma_2_bar)
+    # beta_2_bar[n,j] = y_2_bar[n,j]
+    np.copyto(ws.beta_2_bar, ws.y_2_bar)
+    # (46) x_hat_2_bar[n,j] = y_2_bar[n,j]*gamma_2[j]
+    np.multiply(ws.gamma_2, ws.y_2_bar, out=ws.x_hat_2_bar)  # (46)
+    # (47) z_1_bar[n,j] = (sd_2[n]*y_5_bar[n,j] + x_hat_2_bar[n,j] -
+    #     mean[j_1](x_hat_2_bar[n,j_1]) -
+    #     mean[j_1](x_hat_2[n,j_1]*x_hat_2_bar[n,j_1])*x_hat_2[n,j])/sd_2[n]
+    np.add.reduce(ws.x_hat_2_bar, axis=1, out=ws.t_27)  # (47)
+    np.multiply(ws.t_27, 0.015625, out=ws.t_27)  # (47)
+    np.vecdot(ws.x_hat_2, ws.x_hat_2_bar, out=ws.t_28)  # (47)
+    np.multiply(ws.t_28, 0.015625, out=ws.t_28)  # (47)
+    np.multiply(ws.sd_2[:, None], ws.y_5_bar, out=ws.z_1_bar)  # (47)
+    np.multiply(ws.t_28[:, None], ws.x_hat_2, out=ws.t_29)  # (47)
+    np.add(ws.z_1_bar, ws.x_hat_2_bar, out=ws.z_1_bar)  # (47)
+    np.subtract(ws.z_1_bar, ws.t_29, out=ws.z_1_bar)  # (47)
+    np.subtract(ws.z_1_bar, ws.t_27[:, None], out=ws.z_1_bar)  # (47)
+    np.divide(ws.z_1_bar, ws.sd_2[:, None], out=ws.z_1_bar)  # (47)
+    # b_1_bar[n,j] = z_1_bar[n,j]
+    np.copyto(ws.b_1_bar, ws.z_1_bar)
+    # W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
+    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)
+
+
+class Optimizer:
+    """The state of adamw, and the flat vectors in tiles."""
+
+    def __init__(ws, w, w_bar):
+        ws.learning_rate, ws.g = 0.001, w_bar
+        ws.t = np.zeros((), np.int64)  # steps made
+        ws.m = np.zeros_like(w)
+        ws.v = np.zeros_like(w)
+        ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
+        tile = min(32768, len(w))  # so many elements stay in the cache
+        flat = (w, w_bar, ws.m, ws.v)
+        scratch = [np.empty(tile, dtype) for dtype in [w.dtype]]
+        ws.tiles = [
+            (*(a[i : i + tile] for a in flat), *(a[: len(w) - i] for a in scratch))
+            for i in range(0, len(w), tile)
+        ]
+
+
+def update(ws):
+    """One step of adamw, from `w_bar`."""
+    ws.t += 1
+    t = int(ws.t)
+    learning_rate = ws.learning_rate
+    for w, g, m, v, slot_1 in ws.tiles:
+        # (51) m_next[p] = 0.1*g[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (51)
+        np.multiply(g, 0.1, out=slot_1)  # (51)
+        np.add(m, slot_1, out=m)  # (51)
+        # (52) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
+        np.square(g, out=slot_1)  # (52)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (52)
+        np.multiply(v, 0.999, out=v)  # (52)
+        np.add(slot_1, v, out=v)  # (52)
+        # (53) d[p] = m_next[p]/((1 - (0.9)**t)*(1E-8 + sqrt(v_next[p]/(1 - (0.999)**t))))
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (53)
+        np.sqrt(slot_1, out=slot_1)  # (53)
+        np.add(slot_1, 1e-08, out=slot_1)  # (53)
+        np.multiply(slot_1, 1 - (0.9 ** t), out=slot_1)  # (53)
+        np.divide(m, slot_1, out=slot_1)  # (53)
+        # (54) w_next[p] = (1 - 0.05*learning_rate)*w[p] - learning_rate*d[p]
+        np.multiply(w, 1 - (0.05 * learning_rate), out=w)  # (54)
+        np.multiply(slot_1, learning_rate, out=slot_1)  # (54)
+        np.subtract(w, slot_1, out=w)  # (54)
+
+
+def weighted_loss(z_10, y, sample_weight):
+    """The loss with a weight for each sample, and the cotangent of z_10."""
+    N = len(z_10)
+    # l[n] = logsumexp[l](z_10[n,l])
+    t_1 = np.maximum.reduce(z_10, axis=1)
+    p = np.subtract(z_10, t_1[:, None])
+    np.exp(p, out=p)
+    t_2 = np.add.reduce(p, axis=1)
+    t_3 = np.log(t_2)
+    # p[n,l] = exp(z_10[n,l] - l[n])
+    np.divide(p, t_2[:, None], out=p)
+    # L = mean[n]((l[n] - z_10[n,y[n]])*sample_weight[n])
+    n = np.arange(N)
+    t_4 = z_10[n, y]
+    np.subtract(t_4, t_1, out=t_4)
+    np.subtract(t_3, t_4, out=t_3)
+    t_5 = np.vdot(t_3, sample_weight)
+    L = t_5 / N
+    # z_10_bar[n,l] = (p[n,l] - (l == y[n]))*sample_weight[n]/N
+    z_10_bar = p.copy()
+    z_10_bar[n, y] -= 1
+    t_6 = np.divide(sample_weight, N)
+    np.multiply(t_6[:, None], z_10_bar, out=z_10_bar)
+    return L, z_10_bar
+
+
+def probabilities(z_10):
+    """p[n,l] = exp(z_10[n,l])/sum[m](exp(z_10[n,m]))"""
+    t_1 = np.maximum.reduce(z_10, axis=1)
+    p = np.subtract(z_10, t_1[:, None])
+    np.exp(p, out=p)
+    t_2 = np.add.reduce(p, axis=1)
+    np.divide(p, t_2[:, None], out=p)
+    return p
+
+
+def labels(z_10):
+    """c[n] = argmax[l](z_10[n,l])"""
+    c = np.argmax(z_10, axis=1)
+    return c.astype(np.int64, copy=False)
+
+
+def metrics(z, y):
+    """What is measured besides the loss."""
+    return {"accuracy": float(np.mean(labels(z) == y))}
+
+
+class Model:
+    """Parameters, optimizer state and workspaces: all that training needs.
+
+    `params` holds writable views of the parameters, {public name: array}.
+    """
+
+    def __init__(self, seed=0):
+        self.epoch = 0  # epochs trained
+        self.generator = np.random.default_rng(seed)
+        self._w = _flat(init(self.generator), ARRAYS)
+        self._w_bar = np.zeros(SIZE, DTYPE)
+        self._optimizer = Optimizer(self._w[:SIZE], self._w_bar)
+        self._workspaces = {}
+        self.params = _Parameters(_views(self._w, ARRAYS))
+
+    def train_step(self, x, y):
+        """One step of adamw on a batch; gives the loss before it, unregularized.
+
+        A batch whose loss is nan or inf changes nothing.
+        """
+        x, y, sizes = _batch(x, y)
+        ws = self._workspace(sizes)
+        ws.x[...], ws.y[...] = x, y
+        value = float(forward_pass(ws))
+        if math.isfinite(value):
+            self._step(ws)
+        return value
+
+    def _step(self, ws):
+        """What follows a loss that is finite."""
+        loss_backward(ws)
+        backward_pass(ws)
+        update(self._optimizer)
+
+    def _workspace(self, sizes):
+        """The arrays for batches of these sizes; those of the last few sizes are kept."""
+        key = tuple(sizes.values())
+        if key not in self._workspaces:
+            for oldest in list(self._workspaces)[:-3]:
+                del self._workspaces[oldest]
+            self._workspaces[key] = Training(self._w, self._w_bar, **sizes)
+        return self._workspaces[key]
+
+    def fit(
+        self,
+        x,
+        y,
+        epochs=30,
+        batch_size=32,
+        validation_data=None,
+        progress=True,
+    ):
+        """Train on shuffled batches; gives the history, {quantity: its value in each epoch}.
+
+        The quantities are those of `evaluate`, as means over the batches while they were trained
+        on, and as `val_...` those of `evaluate(*validation_data)` after each epoch. Where a loss
+        becomes nan or inf, training stops with a FloatingPointError, and the parameters are then
+        those that gave the last finite loss.
+        """
+        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+            if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+                raise ValueError(f"{name}: expected an integer above 0, given {number!r}")
+        x, y, sizes = _batch(x, y, finite=True)
+        if validation_data is not None:
+            _batch(*validation_data, finite=True)
+        history, last_finite, report = {}, self._w.copy(), _Report(epochs, progress)
+        for epoch in range(1, epochs + 1):
+            order, sums = self.generator.permutation(len(x)), {}
+            for start in range(0, len(x), batch_size):
+                rows = order[start : start + batch_size]
+                ws = self._workspace(sizes | {"N": len(rows)})
+                np.take(x, rows, axis=0, out=ws.x, mode="clip")
+                np.take(y, rows, axis=0, out=ws.y, mode="clip")
+                with np.errstate(all="ignore"):  # what overflows shows in the loss
+                    value = float(forward_pass(ws))
+                    if not math.isfinite(value):
+                        self._w[...] = last_finite
+                        raise FloatingPointError(
+                            f"the loss became {value} in epoch {epoch}, at sample {start} of "
+                            f"{len(x)}; the parameters of the last finite loss are kept. "
+                            "A smaller learning_rate or a gradient_clip_norm may help."
+                        )
+                    last_finite[...] = self._w
+                    self._step(ws)
+                measured = {"loss": value, **metrics(ws.z_10, ws.y)}
+                for name, mean in measured.items():
+                    sums[name] = sums.get(name, 0) + mean * len(rows)
+                done = start + len(rows)
+                report.batch(epoch, done / len(x), sums["loss"] / done)
+            self.epoch += 1
+            values = {name: total / len(x) for name, total in sums.items()}
+            if validation_data is not None:
+                validation = self.evaluate(*validation_data)
+                values |= {f"val_{name}": value for name, value in validation.items()}
+            for name, value in values.items():
+                history.setdefault(name, []).append(value)
+            report.epoch(epoch, values)
+        return history
+
+    def predict(self, x):
+        """Class labels."""
+        z = forward(self.params, x)
+        return labels(z)
+
+    def predict_proba(self, x):
+        """The probability of each class."""
+        return probabilities(forward(self.params, x))
+
+    def evaluate(self, x, y):
+        """The loss, unregularized, and what else measures the network, in inference mode."""
+        x, y, sizes = _batch(x, y)
+        ws = Inference(self._w, **sizes)
+        ws.x[...], ws.y[...] = x, y
+        z = inference_pass(ws)
+        return {"loss": float(loss_pass(ws)), **metrics(z, ws.y)}
+
+    def _state(self):
+        """All that changes while training, {name: view}, the generator aside."""
+        optimizer = self._optimizer
+        return {**self.params, **{f"optimizer.{name}": a for name, a in optimizer.state.items()}}
+
+    def save(self, path):
+        """Write parameters, optimizer state, epoch and generator state to one .npz file."""
+        beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+        arrays = {"network": NAME, "epoch": self.epoch, **self._state()}
+        arrays["generator"] = json.dumps(self.generator.bit_generator.state)
+        try:
+            with open(beside, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(beside, path)
+        finally:
+            if os.path.exists(beside):
+                os.remove(beside)
+
+    @classmethod
+    def load(cls, path):
+        """The model that `save` wrote; its training goes on bit for bit."""
+        with open(path, "rb") as file:
+            saved = {}
+            if zipfile.is_zipfile(file):
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as held:
+                    saved = {name: held[name] for name in held.files}
+        if not saved.keys() >= {"network", "epoch", "generator"}:
+            raise ValueError(f"{path} is no file that Model.save wrote")
+        network, epoch, generator = (saved.pop(key) for key in ("network", "epoch", "generator"))
+        if str(network) != NAME:
+            raise ValueError(f"{path} holds the network {network}, not {NAME}")
+        model = cls()
+        state = model._state()
+        for name in sorted(state.keys() | saved.keys()):
+            given, expected = (np.shape(d[name]) if name in d else None for d in (saved, state))
+            if given != expected:
+                raise ValueError(
+                    f"{path} is of another version of {NAME}: {name}: "
+                    f"expected {expected or 'nothing'}, given {given or 'nothing'}"
+                )
+        for name, array in state.items():
+            array[...] = saved[name]
+        model.epoch = int(epoch)
+        model.generator.bit_generator.state = json.loads(str(generator))
+        return model
+
+
+class _Parameters(dict):
+    """The views of a model's parameters; `params[name] = array` writes into one of them."""
+
+    def __setitem__(self, name, array):
+        if name not in self:
+            raise KeyError(f"{name}: the parameters are {', '.join(self)}")
+        self[name][...] = array
+
+    def __reduce__(self):  # a copy is a plain dictionary of arrays
+        return dict, (dict(self),)
+
+
+class _Report:
+    """Progress on stderr: a line that is rewritten on a terminal, elsewhere some lines in all."""
+
+    def __init__(self, epochs, wanted):
+        self.epochs, self.wanted = epochs, wanted
+        self.live = wanted and sys.stderr.isatty()
+        self.began = self.shown = time.monotonic()
+
+    def batch(self, epoch, part, value):
+        if self.live and time.monotonic() - self.shown > 0.1:
+            self.shown = time.monotonic()
+            done = (epoch - 1 + part) / self.epochs
+            left = (self.shown - self.began) * (1 - done) / done
+            bar = ("#" * round(30 * done)).ljust(30, ".")
+            line = f"epoch {epoch}/{self.epochs} [{bar}] loss {value:.4g}, {left:.0f} s left"
+            print("\r" + line.ljust(79), end="", file=sys.stderr, flush=True)
+
+    def epoch(self, epoch, values):
+        if self.wanted and (epoch * 20 // self.epochs > (epoch - 1) * 20 // self.epochs):
+            line = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+            line = f"epoch {epoch}/{self.epochs} {line}"
+            print("\r" + line.ljust(79) if self.live else line, file=sys.stderr)
+
+
+def _views(flat, shapes):
+    """{public name: view} of a flat array that holds all arrays, one after the other."""
+    views, start = {}, 0
+    for name, shape in shapes.items():
+        stop = start + math.prod(shape)
+        views[name] = flat[start:stop].reshape(shape)
+        start = stop
+    return views
+
+
+def _flat(params, needed):
+    """Parameters, then states, one after the other, in float64 where they are, else in float32.
+
+    Without any, the empty array of the network's own type.
+
+    States that are not `needed` may be left out; they are 0 then.
+    """
+    odd = sorted(name for name in params.keys() ^ ARRAYS.keys() if name in {**params, **needed})
+    if odd:
+        raise ValueError(f"params: expected the names in ARRAYS; missing or unknown: {odd}")
+    arrays = {name: params.get(name, np.float32(0)) for name in ARRAYS}
+    for name in params:
+        shape = np.shape(params[name])
+        if shape != ARRAYS[name]:
+            raise ValueError(f"{name}: expected shape {ARRAYS[name]}, given {shape}")
+    dtype = np.result_type(np.float32, *(arrays.values() or [DTYPE]))
+    whole = (np.broadcast_to(array, ARRAYS[name]) for name, array in arrays.items())
+    return np.concatenate([np.empty(0, dtype), *map(np.ravel, whole)], dtype=dtype)
+
+
+def _weights(sample_weight, N):
+    """Weights that fit N samples."""
+    array = np.asarray(sample_weight)
+    if array.shape != (N,):
+        raise ValueError(f"sample_weight: expected shape ({N},), given {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"sample_weight: expected numbers, given elements of type {array.dtype}")
+    return array
+
+
+def _batch(x, y, finite=False):
+    """Inputs and targets that fit, and the sizes that they fix."""
+    x, sizes = _fitting(x, INPUT, {}, finite)
+    y, _ = _fitting(y, TARGET, sizes, finite)
+    return x, y, sizes
+
+
+def _fitting(array, wanted, sizes, finite=False):
+    """The array as `wanted` describes it, and with `sizes` those that it fixes."""
+    array, name, stop = np.asarray(array), wanted["name"], wanted["below"]
+    axes = [sizes.get(axis, axis) for axis in wanted["axes"]]
+    if len(axes) != array.ndim or not all(
+        size == axis or (size > 0 and isinstance(axis, str))
+        for size, axis in zip(array.shape, axes, strict=True)
+    ):
+        expected = str(tuple(axes)).replace("'", "")
+        raise ValueError(f"{name}: expected shape {expected}, given {array.shape}")
+    if array.dtype.kind not in ("fiub" if stop is None else "iub"):
+        expected = "numbers" if stop is None else "integers"
+        raise ValueError(f"{name}: expected {expected}, given elements of type {array.dtype}")
+    held = array[array != wanted["ignored"]] if "ignored" in wanted else array
+    if stop is not None and held.size and not 0 <= held.min() <= held.max() < stop:
+        raise ValueError(
+            f"{name}: expected integers from 0 to {stop - 1}, given {held.min()} to {held.max()}"
+        )
+    if finite:
+        with np.errstate(over="ignore"):
+            array = array.astype(DTYPE if stop is None else np.int64, order="C", copy=False)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, given nan, inf or too large ones")
+    sizes = {a: s for a, s in zip(wanted["axes"], array.shape, strict=True) if isinstance(a, str)}
+    return array, sizes

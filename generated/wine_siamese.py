@@ -1,0 +1,899 @@
+"""Are two wines of one cultivar? A siamese network
+
+    input         x    N x 2 x 13
+    left          y_1  N x 13
+    hidden        z_2  N x 32      448 parameters
+    tanh_1        a_2  N x 32
+    code          z_3  N x 8       264 parameters
+    right         y_4  N x 13
+    right_hidden  z_5  N x 32
+    tanh_2        a_5  N x 32
+    right_code    z_6  N x 8
+    pair_1        y_7  N x 2 x 8
+
+712 parameters, float32. Loss: contrastive. Optimizer: adam, learning_rate = 0.001.
+
+Generated from wine_siamese.toml by `derive generate`; change the spec and generate it again, never
+this file. It needs NumPy only. A number such as (7) is that of an equation: wine_siamese.tex
+derives each of them under the same number. Those from (27) on are the equations of adam.
+
+`W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
+batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
+all parameters and their cotangents one after the other, element p.
+
+Where a derivative does not exist: of equal arguments of a maximum or minimum the first has the
+whole derivative; at the border of two cases it is that of the case which holds there.
+
+A gradient on a batch of 64 takes 554,184 floating-point operations and moves 413,164 bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import zipfile
+
+import numpy as np
+
+NAME = "wine_siamese"
+DTYPE = np.float32
+PARAMETERS = {  # public name: shape
+    "hidden.W": (13, 32),
+    "hidden.b": (32,),
+    "code.W": (32, 8),
+    "code.b": (8,),
+}
+STATES = {}
+ARRAYS = {**PARAMETERS, **STATES}  # all that `params` holds
+SIZE = sum(math.prod(shape) for shape in PARAMETERS.values())  # 712
+INPUT = {"name": "x", "axes": ("N", 2, 13), "below": None}
+TARGET = {"name": "y", "axes": ("N",), "below": None}
+
+
+def init(seed=0):
+    """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
+    draw = np.random.default_rng(seed)
+    params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
+    params["hidden.W"][...] = 0.7302967433402214*draw.random((13, 32)) - 0.3651483716701107
+    params["hidden.b"][...] = 0
+    params["code.W"][...] = 0.7745966692414834*draw.random((32, 8)) - 0.3872983346207417
+    params["code.b"][...] = 0
+    return params
+
+
+def forward(params, x):
+    """The output y_7 in inference mode."""
+    w = _flat(params, ARRAYS)
+    x, sizes = _fitting(x, INPUT, {})
+    ws = Inference(w, **sizes)
+    ws.x[...] = x
+    return inference_pass(ws)
+
+
+def value_and_grad(params, x, y, seed=None, sample_weight=None):
+    """The loss and its cotangents {public name: array}, in training mode, unregularized.
+
+    `seed` fixes what is drawn at random: nothing in this network. `sample_weight`, of shape (N,),
+    are factors of the samples' losses; the mean is over all N as ever.
+    """
+    w = _flat(params, PARAMETERS)
+    w_bar = np.zeros(SIZE, w.dtype)
+    x, y, sizes = _batch(x, y)
+    ws = Training(w, w_bar, **sizes)
+    value = _gradients(ws, x, y, seed, sample_weight)
+    return value, _views(w_bar, PARAMETERS)
+
+
+def input_grad(params, x, y, seed=None):
+    """The derivative of the loss by the input, shaped like `x`; in training mode."""
+    w = _flat(params, PARAMETERS)
+    x, y, sizes = _batch(x, y)
+    ws = Training(w, np.zeros(SIZE, w.dtype), **sizes)
+    ws.x_bar = np.empty_like(ws.x)
+    _gradients(ws, x, y, seed)
+    input_pass(ws)
+    return ws.x_bar
+
+
+def per_sample_grad(params, x, y, seed=None):
+    """{public name: array (N, *shape)}: [n] is the gradient of the loss of sample n alone."""
+    x, y, sizes = _batch(x, y)
+    ws = PerSample(_flat(params, PARAMETERS), **sizes)
+    _fill(ws, x, y, seed)
+    per_sample_pass(ws)
+    return ws.gradients
+
+
+def _fill(ws, x, y, seed):
+    """What a workspace starts from: the batch, and what is drawn at random."""
+    ws.x[...], ws.y[...] = x, y
+
+
+def _gradients(ws, x, y, seed, sample_weight=None):
+    """The loss; the cotangents of the parameters are left in `ws`."""
+    _fill(ws, x, y, seed)
+    value = forward_pass(ws)
+    if sample_weight is None:
+        loss_backward(ws)
+    else:
+        weight = _weights(sample_weight, len(x)).astype(ws.y_7.dtype)
+        value, ws.y_7_bar[...] = weighted_loss(ws.y_7, ws.y, weight)
+    backward_pass(ws)
+    return float(value)
+
+
+class Training:
+    """The arrays of a training step on N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, w_bar, N):
+        p, g, dtype = _views(w, ARRAYS), _views(w_bar, PARAMETERS), w.dtype
+        ws.W_2, ws.W_2_bar = p["hidden.W"], g["hidden.W"]  # 13 x 32
+        ws.b_2, ws.b_2_bar = p["hidden.b"], g["hidden.b"]  # 32
+        ws.W_3, ws.W_3_bar = p["code.W"], g["code.W"]  # 32 x 8
+        ws.b_3, ws.b_3_bar = p["code.b"], g["code.b"]  # 8
+        ws.x = np.empty((N, 2, 13), dtype)
+        ws.y = np.empty(N, dtype)
+        ws.z_2 = np.empty((N, 32), dtype)
+        ws.a_2 = ws.z_2
+        ws.z_2_bar = ws.z_2
+        ws.slot_2 = np.empty(16*N, dtype)
+        ws.z_3 = ws.slot_2[:8*N].reshape(N, 8)
+        ws.t_2 = ws.slot_2[:8*N].reshape(N, 8)
+        ws.t_21 = ws.slot_2[:16*N].reshape(N, 8, 2)
+        ws.slot_3 = np.empty(32*N, dtype)
+        ws.z_5 = ws.slot_3[:32*N].reshape(N, 32)
+        ws.a_5 = ws.slot_3[:32*N].reshape(N, 32)
+        ws.a_2_bar = ws.slot_3[:32*N].reshape(N, 32)
+        ws.t_28 = ws.slot_3[:13*N].reshape(N, 13)
+        ws.slot_4 = np.empty(8*N, dtype)
+        ws.z_6 = ws.slot_4[:8*N].reshape(N, 8)
+        ws.t_18 = ws.slot_4[:2*N].reshape(N, 2)
+        ws.z_6_bar = ws.slot_4[:8*N].reshape(N, 8)
+        ws.y_7 = np.empty((N, 2, 8), dtype)
+        ws.s = np.empty((N,), dtype)
+        ws.t_12 = ws.s
+        ws.t_17 = ws.s
+        ws.r = np.empty((N,), dtype)
+        ws.t_10 = ws.r
+        ws.s_bar = ws.r
+        ws.t_3 = np.empty((N,), dtype)
+        ws.r_bar = ws.t_3
+        ws.t_4 = np.empty((N,), dtype)
+        ws.t_9 = ws.t_4
+        ws.t_5 = np.empty((N,), dtype)
+        ws.t_6 = np.empty((N,), dtype)
+        ws.t_8 = np.empty((N,), bool)
+        ws.t_11 = ws.t_8
+        ws.y_7_bar = np.empty((N, 2, 8), dtype)
+        ws.slot_14 = np.empty(32*N, dtype)
+        ws.a_5_bar = ws.slot_14[:32*N].reshape(N, 32)
+        ws.z_3_bar = ws.slot_14[:8*N].reshape(N, 8)
+        ws.t_27 = ws.slot_14[:13*N].reshape(N, 13)
+        ws.z_5_bar = np.empty((N, 32), dtype)
+        ws.slot_16 = np.empty(32, dtype)
+        ws.t_23 = ws.slot_16[:8].reshape(8,)
+        ws.t_25 = ws.slot_16[:32].reshape(32,)
+        ws.slot_17 = np.empty(416, dtype)
+        ws.t_24 = ws.slot_17[:256].reshape(32, 8)
+        ws.t_26 = ws.slot_17[:416].reshape(13, 32)
+        ws.s_1 = np.arange(2)
+        ws.t_1 = np.equal(ws.s_1, 0)
+        ws.t_13 = np.equal(ws.s_1, 1)
+        ws.t_14 = ws.t_1.astype(dtype)
+        ws.t_15 = ws.t_13.astype(dtype)
+        ws.t_16 = np.subtract(ws.t_14, ws.t_15)
+        ws.t_19 = np.logical_not(ws.t_1)
+        ws.t_20 = ws.t_19.astype(dtype)
+        ws.t_22 = ws.t_1.astype(dtype)
+
+
+def forward_pass(ws):
+    """The loss of the batch in `ws.x` and `ws.y`."""
+    N = len(ws.x)
+    # (2) z_2[n,j] = sum[i](y_1[n,i]*W_2[i,j]) + b_2[j]
+    np.matmul(ws.x[:, 0], ws.W_2, out=ws.z_2)  # (2)
+    np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (2)
+    # (3) a_2[n,j] = tanh(z_2[n,j])
+    np.tanh(ws.z_2, out=ws.a_2)  # (3)
+    # (4) z_3[n,k] = sum[j](a_2[n,j]*W_3[j,k]) + b_3[k]
+    np.matmul(ws.a_2, ws.W_3, out=ws.z_3)  # (4)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
+    # (6) z_5[n,j] = sum[i](y_4[n,i]*W_2[i,j]) + b_2[j]
+    np.matmul(ws.x[:, 1], ws.W_2, out=ws.z_5)  # (6)
+    np.add(ws.z_5, ws.b_2, out=ws.z_5)  # (6)
+    # (7) a_5[n,j] = tanh(z_5[n,j])
+    np.tanh(ws.z_5, out=ws.a_5)  # (7)
+    # (8) z_6[n,k] = sum[j](a_5[n,j]*W_3[j,k]) + b_3[k]
+    np.matmul(ws.a_5, ws.W_3, out=ws.z_6)  # (8)
+    np.add(ws.z_6, ws.b_3, out=ws.z_6)  # (8)
+    # (9) y_7[n,s,k] = where(s == 0, z_3[n,k], z_6[n,k])
+    np.copyto(ws.y_7, ws.z_6[:, None])  # (9)
+    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])
+    # (10) s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
+    np.subtract(ws.y_7[:, 0], ws.y_7[:, 1], out=ws.t_2)  # (10)
+    np.vecdot(ws.t_2, ws.t_2, out=ws.s)  # (10)
+    # (11) r[n] = sqrt(maximum(s[n], 1E-24))
+    np.maximum(ws.s, 1e-24, out=ws.r)  # (11)
+    np.sqrt(ws.r, out=ws.r)  # (11)
+    # (12) L = mean[n](r[n]**2*y[n] + (1 - y[n])*maximum(1 - r[n], 0)**2)
+    np.square(ws.r, out=ws.t_3)  # (12)
+    np.multiply(ws.t_3, ws.y, out=ws.t_3)  # (12)
+    np.subtract(1, ws.r, out=ws.t_4)  # (12)
+    np.maximum(ws.t_4, 0, out=ws.t_5)  # (12)
+    np.square(ws.t_5, out=ws.t_5)  # (12)
+    np.subtract(1, ws.y, out=ws.t_6)  # (12)
+    np.multiply(ws.t_5, ws.t_6, out=ws.t_5)  # (12)
+    np.add(ws.t_3, ws.t_5, out=ws.t_3)  # (12)
+    t_7 = np.add.reduce(ws.t_3, axis=None)  # (12)
+    L = t_7 / N  # (12)
+    return L
+
+
+def loss_backward(ws):
+    """The cotangent y_7_bar of the output."""
+    N = len(ws.x)
+    # (13) r_bar[n] = (2*r[n]*y[n] + where(0 <= 1 - r[n], -2*(1 - y[n])*maximum(1 - r[n], 0), 0))/N
+    np.multiply(ws.r, ws.y, out=ws.r_bar)  # (13)
+    np.multiply(ws.r_bar, 2, out=ws.r_bar)  # (13)
+    np.less_equal(0, ws.t_4, out=ws.t_8)  # (13)
+    np.subtract(1, ws.y, out=ws.t_9)  # (13)
+    np.subtract(1, ws.r, out=ws.t_10)  # (13)
+    np.maximum(ws.t_10, 0, out=ws.t_10)  # (13)
+    np.multiply(ws.t_9, ws.t_10, out=ws.t_9)  # (13)
+    np.multiply(ws.t_9, -2, out=ws.t_9)  # (13)
+    np.multiply(ws.t_9, ws.t_8, out=ws.t_9)  # (13)
+    np.add(ws.r_bar, ws.t_9, out=ws.r_bar)  # (13)
+    np.divide(ws.r_bar, N, out=ws.r_bar)  # (13)
+    # (14) s_bar[n] = where(1E-24 <= s[n], r_bar[n]/(2*sqrt(maximum(s[n], 1E-24))), 0)
+    np.less_equal(1e-24, ws.s, out=ws.t_11)  # (14)
+    np.maximum(ws.s, 1e-24, out=ws.t_12)  # (14)
+    np.maximum(ws.t_12, 1e-24, out=ws.t_12)  # (14)
+    np.sqrt(ws.t_12, out=ws.t_12)  # (14)
+    np.multiply(ws.r_bar, 0.5, out=ws.s_bar)  # (14)
+    np.divide(ws.s_bar, ws.t_12, out=ws.s_bar)  # (14)
+    np.multiply(ws.s_bar, ws.t_11, out=ws.s_bar)  # (14)
+    # (15) y_7_bar[n,s,k] = 2*s_bar[n]*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))
+    np.multiply(ws.s_bar, 2, out=ws.t_17)  # (15)
+    np.multiply(ws.t_17[:, None], ws.t_16, out=ws.t_18)  # (15)
+    np.multiply(ws.t_18[:, :, None], ws.t_2[:, None], out=ws.y_7_bar)  # (15)
+
+
+def backward_pass(ws):
+    """The cotangents of all parameters, from y_7_bar."""
+    N = len(ws.x)
+    # (16) z_6_bar[n,k] = sum[s](where(not (s == 0), y_7_bar[n,s,k], 0))
+    np.copyto(ws.t_21, ws.y_7_bar.transpose(0, 2, 1))  # (16)
+    np.matmul(ws.t_21.reshape(8*N, 2), ws.t_20, out=ws.z_6_bar.reshape(8*N,))  # (16)
+    # (17) a_5_bar[n,j] = sum[k](z_6_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_6_bar, ws.W_3.T, out=ws.a_5_bar)  # (17)
+    # (18) z_5_bar[n,j] = (1 - a_5[n,j]**2)*a_5_bar[n,j]
+    np.square(ws.a_5, out=ws.z_5_bar)  # (18)
+    np.subtract(1, ws.z_5_bar, out=ws.z_5_bar)  # (18)
+    np.multiply(ws.z_5_bar, ws.a_5_bar, out=ws.z_5_bar)  # (18)
+    # (19) z_3_bar[n,k] = sum[s](where(s == 0, y_7_bar[n,s,k], 0))
+    np.matmul(ws.t_21.reshape(8*N, 2), ws.t_22, out=ws.z_3_bar.reshape(8*N,))  # (19)
+    # (20) b_3_bar[k] = sum[n](z_3_bar[n,k]) + sum[n](z_6_bar[n,k])
+    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (20)
+    np.add.reduce(ws.z_6_bar, axis=0, out=ws.t_23)  # (20)
+    np.add(ws.b_3_bar, ws.t_23, out=ws.b_3_bar)  # (20)
+    # (21) W_3_bar[j,k] = sum[n](a_2[n,j]*z_3_bar[n,k]) + sum[n](a_5[n,j]*z_6_bar[n,k])
+    np.matmul(ws.a_2.T, ws.z_3_bar, out=ws.W_3_bar)  # (21)
+    np.matmul(ws.a_5.T, ws.z_6_bar, out=ws.t_24)  # (21)
+    np.add(ws.W_3_bar, ws.t_24, out=ws.W_3_bar)  # (21)
+    # (22) a_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.a_2_bar)  # (22)
+    # (23) z_2_bar[n,j] = (1 - a_2[n,j]**2)*a_2_bar[n,j]
+    np.square(ws.a_2, out=ws.z_2_bar)  # (23)
+    np.subtract(1, ws.z_2_bar, out=ws.z_2_bar)  # (23)
+    np.multiply(ws.z_2_bar, ws.a_2_bar, out=ws.z_2_bar)  # (23)
+    # (24) b_2_bar[j] = sum[n](z_2_bar[n,j]) + sum[n](z_5_bar[n,j])
+    np.add.reduce(ws.z_2_bar, axis=0, out=ws.t_25)  # (24)
+    np.add.reduce(ws.z_5_bar, axis=0, out=ws.b_2_bar)  # (24)
+    np.add(ws.b_2_bar, ws.t_25, out=ws.b_2_bar)  # (24)
+    # (25) W_2_bar[i,j] = sum[n](y_1[n,i]*z_2_bar[n,j]) + sum[n](y_4[n,i]*z_5_bar[n,j])
+    np.matmul(ws.x[:, 0].T, ws.z_2_bar, out=ws.W_2_bar)  # (25)
+    np.matmul(ws.x[:, 1].T, ws.z_5_bar, out=ws.t_26)  # (25)
+    np.add(ws.W_2_bar, ws.t_26, out=ws.W_2_bar)  # (25)
+
+
+def input_pass(ws):
+    """The cotangent x_bar of the input, after those of the parameters."""
+    # (26) x_bar[n,s,i] = sum[j](z_2_bar[n,j]*W_2[i,j])*(s == 0) +
+    #     sum[j](z_5_bar[n,j]*W_2[i,j])*(s == 1)
+    np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.t_27)  # (26)
+    np.matmul(ws.z_5_bar, ws.W_2.T, out=ws.t_28)  # (26)
+    ws.x_bar[:, 0] = ws.t_27  # (26)
+    ws.x_bar[:, 1] = ws.t_28  # (26)
+
+
+class Inference:
+    """The arrays of an answer to N samples; parameters are views into the flat `w`."""
+
+    def __init__(ws, w, N):
+        p, dtype = _views(w, ARRAYS), w.dtype
+        ws.W_2 = p["hidden.W"]  # 13 x 32
+        ws.b_2 = p["hidden.b"]  # 32
+        ws.W_3 = p["code.W"]  # 32 x 8
+        ws.b_3 = p["code.b"]  # 8
+        ws.x = np.empty((N, 2, 13), dtype)
+        ws.y = np.empty(N, dtype)
+        ws.slot_1 = np.empty(32*N, dtype)
+        ws.z_2 = ws.slot_1[:32*N].reshape(N, 32)
+        ws.a_2 = ws.slot_1[:32*N].reshape(N, 32)
+        ws.z_5 = ws.slot_1[:32*N].reshape(N, 32)
+        ws.a_5 = ws.slot_1[:32*N].reshape(N, 32)
+        ws.y_7 = ws.slot_1[:16*N].reshape(N, 2, 8)
+        ws.z_3 = np.empty((N, 8), dtype)
+        ws.t_2 = ws.z_3
+        ws.z_6 = np.empty((N, 8), dtype)
+        ws.s = np.empty((N,), dtype)
+        ws.r = ws.s
+        ws.t_4 = ws.s
+        ws.t_3 = np.empty((N,), dtype)
+        ws.t_5 = np.empty((N,), dtype)
+        ws.s_1 = np.arange(2)
+        ws.t_1 = np.equal(ws.s_1, 0)
+
+
+def inference_pass(ws):
+    """The output y_7 for `ws.x`."""
+    # (2) z_2[n,j] = sum[i](y_1[n,i]*W_2[i,j]) + b_2[j]
+    np.matmul(ws.x[:, 0], ws.W_2, out=ws.z_2)  # (2)
+    np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (2)
+    # (3) a_2[n,j] = tanh(z_2[n,j])
+    np.tanh(ws.z_2, out=ws.a_2)  # (3)
+    # (4) z_3[n,k] = sum[j](a_2[n,j]*W_3[j,k]) + b_3[k]
+    np.matmul(ws.a_2, ws.W_3, out=ws.z_3)  # (4)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
+    # (6) z_5[n,j] = sum[i](y_4[n,i]*W_2[i,j]) + b_2[j]
+    np.matmul(ws.x[:, 1], ws.W_2, out=ws.z_5)  # (6)
+    np.add(ws.z_5, ws.b_2, out=ws.z_5)  # (6)
+    # (7) a_5[n,j] = tanh(z_5[n,j])
+    np.tanh(ws.z_5, out=ws.a_5)  # (7)
+    # (8) z_6[n,k] = sum[j](a_5[n,j]*W_3[j,k]) + b_3[k]
+    np.matmul(ws.a_5, ws.W_3, out=ws.z_6)  # (8)
+    np.add(ws.z_6, ws.b_3, out=ws.z_6)  # (8)
+    # (9) y_7[n,s,k] = where(s == 0, z_3[n,k], z_6[n,k])
+    np.copyto(ws.y_7, ws.z_6[:, None])  # (9)
+    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])
+    return ws.y_7
+
+
+def loss_pass(ws):
+    """The loss of that output for `ws.y`."""
+    N = len(ws.x)
+    # (10) s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
+    np.subtract(ws.y_7[:, 0], ws.y_7[:, 1], out=ws.t_2)  # (10)
+    np.vecdot(ws.t_2, ws.t_2, out=ws.s)  # (10)
+    # (11) r[n] = sqrt(maximum(s[n], 1E-24))
+    np.maximum(ws.s, 1e-24, out=ws.r)  # (11)
+    np.sqrt(ws.r, out=ws.r)  # (11)
+    # (12) L = mean[n](r[n]**2*y[n] + (1 - y[n])*maximum(1 - r[n], 0)**2)
+    np.square(ws.r, out=ws.t_3)  # (12)
+    np.multiply(ws.t_3, ws.y, out=ws.t_3)  # (12)
+    np.subtract(1, ws.r, out=ws.t_4)  # (12)
+    np.maximum(ws.t_4, 0, out=ws.t_4)  # (12)
+    np.square(ws.t_4, out=ws.t_4)  # (12)
+    np.subtract(1, ws.y, out=ws.t_5)  # (12)
+    np.multiply(ws.t_4, ws.t_5, out=ws.t_4)  # (12)
+    np.add(ws.t_3, ws.t_4, out=ws.t_3)  # (12)
+    t_6 = np.add.reduce(ws.t_3, axis=None)  # (12)
+    L = t_6 / N  # (12)
+    return L
+
+
+class PerSample:
+    """The arrays of the gradients of N samples, each alone."""
+
+    def __init__(ws, w, N):
+        p, dtype = _views(w, ARRAYS), w.dtype
+        ws.gradients = g = {n: np.empty((N, *s), dtype) for n, s in PARAMETERS.items()}
+        ws.W_2, ws.W_2_bar = p["hidden.W"], g["hidden.W"]  # 13 x 32
+        ws.b_2, ws.b_2_bar = p["hidden.b"], g["hidden.b"]  # 32
+        ws.W_3, ws.W_3_bar = p["code.W"], g["code.W"]  # 32 x 8
+        ws.b_3, ws.b_3_bar = p["code.b"], g["code.b"]  # 8
+        ws.x = np.empty((N, 2, 13), dtype)
+        ws.y = np.empty(N, dtype)
+        ws.z_2 = np.empty((N, 32), dtype)
+        ws.a_2 = ws.z_2
+        ws.z_2_bar = ws.z_2
+        ws.slot_2 = np.empty(16*N, dtype)
+        ws.z_3 = ws.slot_2[:8*N].reshape(N, 8)
+        ws.t_2 = ws.slot_2[:8*N].reshape(N, 8)
+        ws.t_17 = ws.slot_2[:16*N].reshape(N, 8, 2)
+        ws.z_5 = np.empty((N, 32), dtype)
+        ws.a_5 = ws.z_5
+        ws.a_2_bar = ws.z_5
+        ws.slot_4 = np.empty(8*N, dtype)
+        ws.z_6 = ws.slot_4[:8*N].reshape(N, 8)
+        ws.t_14 = ws.slot_4[:2*N].reshape(N, 2)
+        ws.z_6_bar = ws.slot_4[:8*N].reshape(N, 8)
+        ws.slot_5 = np.empty(32*N, dtype)
+        ws.y_7 = ws.slot_5[:16*N].reshape(N, 2, 8)
+        ws.y_7_bar = ws.slot_5[:16*N].reshape(N, 2, 8)
+        ws.a_5_bar = ws.slot_5[:32*N].reshape(N, 32)
+        ws.z_3_bar = ws.slot_5[:8*N].reshape(N, 8)
+        ws.s = np.empty((N,), dtype)
+        ws.t_8 = ws.s
+        ws.t_13 = ws.s
+        ws.r = np.empty((N,), dtype)
+        ws.t_6 = ws.r
+        ws.s_bar = ws.r
+        ws.r_bar = np.empty((N,), dtype)
+        ws.t_3 = np.empty((N,), dtype)
+        ws.t_5 = ws.t_3
+        ws.t_4 = np.empty((N,), bool)
+        ws.t_7 = ws.t_4
+        ws.z_5_bar = np.empty((N, 32), dtype)
+        ws.slot_12 = np.empty(416*N, dtype)
+        ws.t_19 = ws.slot_12[:256*N].reshape(N, 32, 8)
+        ws.t_20 = ws.slot_12[:416*N].reshape(N, 13, 32)
+        ws.s_1 = np.arange(2)
+        ws.t_1 = np.equal(ws.s_1, 0)
+        ws.t_9 = np.equal(ws.s_1, 1)
+        ws.t_10 = ws.t_1.astype(dtype)
+        ws.t_11 = ws.t_9.astype(dtype)
+        ws.t_12 = np.subtract(ws.t_10, ws.t_11)
+        ws.t_15 = np.logical_not(ws.t_1)
+        ws.t_16 = ws.t_15.astype(dtype)
+        ws.t_18 = ws.t_1.astype(dtype)
+
+
+def per_sample_pass(ws):
+    """The cotangents of all parameters, sample by sample."""
+    N = len(ws.x)
+    # (2) z_2[n,j] = sum[i](y_1[n,i]*W_2[i,j]) + b_2[j]
+    np.matmul(ws.x[:, 0], ws.W_2, out=ws.z_2)  # (2)
+    np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (2)
+    # (3) a_2[n,j] = tanh(z_2[n,j])
+    np.tanh(ws.z_2, out=ws.a_2)  # (3)
+    # (4) z_3[n,k] = sum[j](a_2[n,j]*W_3[j,k]) + b_3[k]
+    np.matmul(ws.a_2, ws.W_3, out=ws.z_3)  # (4)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
+    # (6) z_5[n,j] = sum[i](y_4[n,i]*W_2[i,j]) + b_2[j]
+    np.matmul(ws.x[:, 1], ws.W_2, out=ws.z_5)  # (6)
+    np.add(ws.z_5, ws.b_2, out=ws.z_5)  # (6)
+    # (7) a_5[n,j] = tanh(z_5[n,j])
+    np.tanh(ws.z_5, out=ws.a_5)  # (7)
+    # (8) z_6[n,k] = sum[j](a_5[n,j]*W_3[j,k]) + b_3[k]
+    np.matmul(ws.a_5, ws.W_3, out=ws.z_6)  # (8)
+    np.add(ws.z_6, ws.b_3, out=ws.z_6)  # (8)
+    # (9) y_7[n,s,k] = where(s == 0, z_3[n,k], z_6[n,k])
+    np.copyto(ws.y_7, ws.z_6[:, None])  # (9)
+    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])
+    # (10) s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
+    np.subtract(ws.y_7[:, 0], ws.y_7[:, 1], out=ws.t_2)  # (10)
+    np.vecdot(ws.t_2, ws.t_2, out=ws.s)  # (10)
+    # (11) r[n] = sqrt(maximum(s[n], 1E-24))
+    np.maximum(ws.s, 1e-24, out=ws.r)  # (11)
+    np.sqrt(ws.r, out=ws.r)  # (11)
+    # r_bar[n] = 2*r[n]*y[n] + where(0 <= 1 - r[n], -2*(1 - y[n])*maximum(1 - r[n], 0), 0)
+    np.multiply(ws.r, ws.y, out=ws.r_bar)
+    np.multiply(ws.r_bar, 2, out=ws.r_bar)
+    np.subtract(1, ws.r, out=ws.t_3)
+    np.less_equal(0, ws.t_3, out=ws.t_4)
+    np.subtract(1, ws.y, out=ws.t_5)
+    np.subtract(1, ws.r, out=ws.t_6)
+    np.maximum(ws.t_6, 0, out=ws.t_6)
+    np.multiply(ws.t_5, ws.t_6, out=ws.t_5)
+    np.multiply(ws.t_5, -2, out=ws.t_5)
+    np.multiply(ws.t_5, ws.t_4, out=ws.t_5)
+    np.add(ws.r_bar, ws.t_5, out=ws.r_bar)
+    # (14) s_bar[n] = where(1E-24 <= s[n], r_bar[n]/(2*sqrt(maximum(s[n], 1E-24))), 0)
+    np.less_equal(1e-24, ws.s, out=ws.t_7)  # (14)
+    np.maximum(ws.s, 1e-24, out=ws.t_8)  # (14)
+    np.maximum(ws.t_8, 1e-24, out=ws.t_8)  # (14)
+    np.sqrt(ws.t_8, out=ws.t_8)  # (14)
+    np.multiply(ws.r_bar, 0.5, out=ws.s_bar)  # (14)
+    np.divide(ws.s_bar, ws.t_8, out=ws.s_bar)  # (14)
+    np.multiply(ws.s_bar, ws.t_7, out=ws.s_bar)  # (14)
+    # (15) y_7_bar[n,s,k] = 2*s_bar[n]*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))
+    np.multiply(ws.s_bar, 2, out=ws.t_13)  # (15)
+    np.multiply(ws.t_13[:, None], ws.t_12, out=ws.t_14)  # (15)
+    np.multiply(ws.t_14[:, :, None], ws.t_2[:, None], out=ws.y_7_bar)  # (15)
+    # (16) z_6_bar[n,k] = sum[s](where(not (s == 0), y_7_bar[n,s,k], 0))
+    np.copyto(ws.t_17, ws.y_7_bar.transpose(0, 2, 1))  # (16)
+    np.matmul(ws.t_17.reshape(8*N, 2), ws.t_16, out=ws.z_6_bar.reshape(8*N,))  # (16)
+    # (17) a_5_bar[n,j] = sum[k](z_6_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_6_bar, ws.W_3.T, out=ws.a_5_bar)  # (17)
+    # (18) z_5_bar[n,j] = (1 - a_5[n,j]**2)*a_5_bar[n,j]
+    np.square(ws.a_5, out=ws.z_5_bar)  # (18)
+    np.subtract(1, ws.z_5_bar, out=ws.z_5_bar)  # (18)
+    np.multiply(ws.z_5_bar, ws.a_5_bar, out=ws.z_5_bar)  # (18)
+    # (19) z_3_bar[n,k] = sum[s](where(s == 0, y_7_bar[n,s,k], 0))
+    np.matmul(ws.t_17.reshape(8*N, 2), ws.t_18, out=ws.z_3_bar.reshape(8*N,))  # (19)
+    # b_3_bar[n,k] = z_3_bar[n,k] + z_6_bar[n,k]
+    np.add(ws.z_3_bar, ws.z_6_bar, out=ws.b_3_bar)
+    # W_3_bar[n,j,k] = a_2[n,j]*z_3_bar[n,k] + a_5[n,j]*z_6_bar[n,k]
+    np.multiply(ws.z_3_bar[:, None], ws.a_2[:, :, None], out=ws.W_3_bar)
+    np.multiply(ws.z_6_bar[:, None], ws.a_5[:, :, None], out=ws.t_19)
+    np.add(ws.W_3_bar, ws.t_19, out=ws.W_3_bar)
+    # (22) a_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.a_2_bar)  # (22)
+    # (23) z_2_bar[n,j] = (1 - a_2[n,j]**2)*a_2_bar[n,j]
+    np.square(ws.a_2, out=ws.z_2_bar)  # (23)
+    np.subtract(1, ws.z_2_bar, out=ws.z_2_bar)  # (23)
+    np.multiply(ws.z_2_bar, ws.a_2_bar, out=ws.z_2_bar)  # (23)
+    # b_2_bar[n,j] = z_2_bar[n,j] + z_5_bar[n,j]
+    np.add(ws.z_5_bar, ws.z_2_bar, out=ws.b_2_bar)
+    # W_2_bar[n,i,j] = y_1[n,i]*z_2_bar[n,j] + y_4[n,i]*z_5_bar[n,j]
+    np.multiply(ws.z_2_bar[:, None], ws.x[:, 0][:, :, None], out=ws.W_2_bar)
+    np.multiply(ws.z_5_bar[:, None], ws.x[:, 1][:, :, None], out=ws.t_20)
+    np.add(ws.W_2_bar, ws.t_20, out=ws.W_2_bar)
+
+
+class Optimizer:
+    """The state of adam, and the flat vectors in tiles."""
+
+    def __init__(ws, w, w_bar):
+        ws.learning_rate, ws.g = 0.001, w_bar
+        ws.t = np.zeros((), np.int64)  # steps made
+        ws.m = np.zeros_like(w)
+        ws.v = np.zeros_like(w)
+        ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
+        tile = min(32768, len(w))  # so many elements stay in the cache
+        flat = (w, w_bar, ws.m, ws.v)
+        scratch = [np.empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        ws.tiles = [
+            (*(a[i : i + tile] for a in flat), *(a[: len(w) - i] for a in scratch))
+            for i in range(0, len(w), tile)
+        ]
+
+
+def update(ws):
+    """One step of adam, from `w_bar`."""
+    ws.t += 1
+    t = int(ws.t)
+    learning_rate = ws.learning_rate
+    for w, g, m, v, slot_1, slot_2 in ws.tiles:
+        # (27) m_next[p] = 0.1*g[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (27)
+        np.multiply(g, 0.1, out=slot_1)  # (27)
+        np.add(m, slot_1, out=m)  # (27)
+        # (28) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
+        np.square(g, out=slot_1)  # (28)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (28)
+        np.multiply(v, 0.999, out=v)  # (28)
+        np.add(slot_1, v, out=v)  # (28)
+        # (29) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
+        #     sqrt(v_next[p]/(1 - (0.999)**t))))
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (29)
+        np.sqrt(slot_1, out=slot_1)  # (29)
+        np.add(slot_1, 1e-08, out=slot_1)  # (29)
+        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (29)
+        np.divide(slot_2, slot_1, out=slot_2)  # (29)
+        np.subtract(w, slot_2, out=w)  # (29)
+
+
+def weighted_loss(y_7, y, sample_weight):
+    """The loss with a weight for each sample, and the cotangent of y_7."""
+    N = len(y_7)
+    dtype = y_7.dtype
+    # s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
+    t_1 = np.subtract(y_7[:, 0], y_7[:, 1])
+    s = np.vecdot(t_1, t_1)
+    # r[n] = sqrt(maximum(s[n], 1E-24))
+    r = np.maximum(s, 1e-24)
+    np.sqrt(r, out=r)
+    # L = mean[n]((r[n]**2*y[n] + (1 - y[n])*maximum(1 - r[n], 0)**2)*sample_weight[n])
+    t_2 = np.square(r)
+    np.multiply(t_2, y, out=t_2)
+    t_3 = np.subtract(1, r)
+    t_4 = np.maximum(t_3, 0)
+    np.square(t_4, out=t_4)
+    t_5 = np.subtract(1, y)
+    np.multiply(t_4, t_5, out=t_4)
+    np.add(t_2, t_4, out=t_2)
+    t_6 = np.vdot(t_2, sample_weight)
+    L = t_6 / N
+    # r_bar[n] = (2*r[n]*y[n] + where(0 <= 1 - r[n], -2*(1 - y[n])*maximum(1 - r[n], 0),
+    #     0))*sample_weight[n]/N
+    r_bar = np.multiply(r, y)
+    np.multiply(r_bar, 2, out=r_bar)
+    t_7 = np.less_equal(0, t_3)
+    t_8 = np.subtract(1, y)
+    t_9 = np.subtract(1, r)
+    np.maximum(t_9, 0, out=t_9)
+    np.multiply(t_8, t_9, out=t_8)
+    np.multiply(t_8, -2, out=t_8)
+    np.multiply(t_8, t_7, out=t_8)
+    np.add(r_bar, t_8, out=r_bar)
+    np.multiply(r_bar, sample_weight, out=r_bar)
+    np.divide(r_bar, N, out=r_bar)
+    # s_bar[n] = where(1E-24 <= s[n], r_bar[n]/(2*sqrt(maximum(s[n], 1E-24))), 0)
+    t_10 = np.less_equal(1e-24, s)
+    t_11 = np.maximum(s, 1e-24)
+    np.maximum(t_11, 1e-24, out=t_11)
+    np.sqrt(t_11, out=t_11)
+    s_bar = np.multiply(r_bar, 0.5)
+    np.divide(s_bar, t_11, out=s_bar)
+    np.multiply(s_bar, t_10, out=s_bar)
+    # y_7_bar[n,s,k] = 2*s_bar[n]*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))
+    s_1 = np.arange(2)
+    t_12 = np.equal(s_1, 1)
+    t_13 = np.equal(s_1, 0)
+    t_14 = t_13.astype(dtype)
+    t_15 = t_12.astype(dtype)
+    np.subtract(t_14, t_15, out=t_14)
+    t_16 = np.multiply(s_bar, 2)
+    t_17 = np.multiply(t_16[:, None], t_14)
+    y_7_bar = np.multiply(t_17[:, :, None], t_1[:, None])
+    return L, y_7_bar
+
+
+def metrics(z, y):
+    """What is measured besides the loss."""
+    return {}
+
+
+class Model:
+    """Parameters, optimizer state and workspaces: all that training needs.
+
+    `params` holds writable views of the parameters, {public name: array}.
+    """
+
+    def __init__(self, seed=0):
+        self.epoch = 0  # epochs trained
+        self.generator = np.random.default_rng(seed)
+        self._w = _flat(init(self.generator), ARRAYS)
+        self._w_bar = np.zeros(SIZE, DTYPE)
+        self._optimizer = Optimizer(self._w[:SIZE], self._w_bar)
+        self._workspaces = {}
+        self.params = _Parameters(_views(self._w, ARRAYS))
+
+    def train_step(self, x, y):
+        """One step of adam on a batch; gives the loss before it, unregularized.
+
+        A batch whose loss is nan or inf changes nothing.
+        """
+        x, y, sizes = _batch(x, y)
+        ws = self._workspace(sizes)
+        ws.x[...], ws.y[...] = x, y
+        value = float(forward_pass(ws))
+        if math.isfinite(value):
+            self._step(ws)
+        return value
+
+    def _step(self, ws):
+        """What follows a loss that is finite."""
+        loss_backward(ws)
+        backward_pass(ws)
+        update(self._optimizer)
+
+    def _workspace(self, sizes):
+        """The arrays for batches of these sizes; those of the last few sizes are kept."""
+        key = tuple(sizes.values())
+        if key not in self._workspaces:
+            for oldest in list(self._workspaces)[:-3]:
+                del self._workspaces[oldest]
+            self._workspaces[key] = Training(self._w, self._w_bar, **sizes)
+        return self._workspaces[key]
+
+    def fit(
+        self,
+        x,
+        y,
+        epochs=20,
+        batch_size=64,
+        validation_data=None,
+        progress=True,
+    ):
+        """Train on shuffled batches; gives the history, {quantity: its value in each epoch}.
+
+        The quantities are those of `evaluate`, as means over the batches while they were trained
+        on, and as `val_...` those of `evaluate(*validation_data)` after each epoch. Where a loss
+        becomes nan or inf, training stops with a FloatingPointError, and the parameters are then
+        those that gave the last finite loss.
+        """
+        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+            if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+                raise ValueError(f"{name}: expected an integer above 0, given {number!r}")
+        x, y, sizes = _batch(x, y, finite=True)
+        if validation_data is not None:
+            _batch(*validation_data, finite=True)
+        history, last_finite, report = {}, self._w.copy(), _Report(epochs, progress)
+        for epoch in range(1, epochs + 1):
+            order, sums = self.generator.permutation(len(x)), {}
+            for start in range(0, len(x), batch_size):
+                rows = order[start : start + batch_size]
+                ws = self._workspace(sizes | {"N": len(rows)})
+                np.take(x, rows, axis=0, out=ws.x, mode="clip")
+                np.take(y, rows, axis=0, out=ws.y, mode="clip")
+                with np.errstate(all="ignore"):  # what overflows shows in the loss
+                    value = float(forward_pass(ws))
+                    if not math.isfinite(value):
+                        self._w[...] = last_finite
+                        raise FloatingPointError(
+                            f"the loss became {value} in epoch {epoch}, at sample {start} of "
+                            f"{len(x)}; the parameters of the last finite loss are kept. "
+                            "A smaller learning_rate or a gradient_clip_norm may help."
+                        )
+                    last_finite[...] = self._w
+                    self._step(ws)
+                measured = {"loss": value, **metrics(ws.y_7, ws.y)}
+                for name, mean in measured.items():
+                    sums[name] = sums.get(name, 0) + mean * len(rows)
+                done = start + len(rows)
+                report.batch(epoch, done / len(x), sums["loss"] / done)
+            self.epoch += 1
+            values = {name: total / len(x) for name, total in sums.items()}
+            if validation_data is not None:
+                validation = self.evaluate(*validation_data)
+                values |= {f"val_{name}": value for name, value in validation.items()}
+            for name, value in values.items():
+                history.setdefault(name, []).append(value)
+            report.epoch(epoch, values)
+        return history
+
+    def predict(self, x):
+        """The output y_7."""
+        z = forward(self.params, x)
+        return z
+
+    def evaluate(self, x, y):
+        """The loss, unregularized, and what else measures the network, in inference mode."""
+        x, y, sizes = _batch(x, y)
+        ws = Inference(self._w, **sizes)
+        ws.x[...], ws.y[...] = x, y
+        z = inference_pass(ws)
+        return {"loss": float(loss_pass(ws)), **metrics(z, ws.y)}
+
+    def _state(self):
+        """All that changes while training, {name: view}, the generator aside."""
+        optimizer = self._optimizer
+        return {**self.params, **{f"optimizer.{name}": a for name, a in optimizer.state.items()}}
+
+    def save(self, path):
+        """Write parameters, optimizer state, epoch and generator state to one .npz file."""
+        beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
+        arrays = {"network": NAME, "epoch": self.epoch, **self._state()}
+        arrays["generator"] = json.dumps(self.generator.bit_generator.state)
+        try:
+            with open(beside, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(beside, path)
+        finally:
+            if os.path.exists(beside):
+                os.remove(beside)
+
+    @classmethod
+    def load(cls, path):
+        """The model that `save` wrote; its training goes on bit for bit."""
+        with open(path, "rb") as file:
+            saved = {}
+            if zipfile.is_zipfile(file):
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as held:
+                    saved = {name: held[name] for name in held.files}
+        if not saved.keys() >= {"network", "epoch", "generator"}:
+            raise ValueError(f"{path} is no file that Model.save wrote")
+        network, epoch, generator = (saved.pop(key) for key in ("network", "epoch", "generator"))
+        if str(network) != NAME:
+            raise ValueError(f"{path} holds the network {network}, not {NAME}")
+        model = cls()
+        state = model._state()
+        for name in sorted(state.keys() | saved.keys()):
+            given, expected = (np.shape(d[name]) if name in d else None for d in (saved, state))
+            if given != expected:
+                raise ValueError(
+                    f"{path} is of another version of {NAME}: {name}: "
+                    f"expected {expected or 'nothing'}, given {given or 'nothing'}"
+                )
+        for name, array in state.items():
+            array[...] = saved[name]
+        model.epoch = int(epoch)
+        model.generator.bit_generator.state = json.loads(str(generator))
+        return model
+
+
+class _Parameters(dict):
+    """The views of a model's parameters; `params[name] = array` writes into one of them."""
+
+    def __setitem__(self, name, array):
+        if name not in self:
+            raise KeyError(f"{name}: the parameters are {', '.join(self)}")
+        self[name][...] = array
+
+    def __reduce__(self):  # a copy is a plain dictionary of arrays
+        return dict, (dict(self),)
+
+
+class _Report:
+    """Progress on stderr: a line that is rewritten on a terminal, elsewhere some lines in all."""
+
+    def __init__(self, epochs, wanted):
+        self.epochs, self.wanted = epochs, wanted
+        self.live = wanted and sys.stderr.isatty()
+        self.began = self.shown = time.monotonic()
+
+    def batch(self, epoch, part, value):
+        if self.live and time.monotonic() - self.shown > 0.1:
+            self.shown = time.monotonic()
+            done = (epoch - 1 + part) / self.epochs
+            left = (self.shown - self.began) * (1 - done) / done
+            bar = ("#" * round(30 * done)).ljust(30, ".")
+            line = f"epoch {epoch}/{self.epochs} [{bar}] loss {value:.4g}, {left:.0f} s left"
+            print("\r" + line.ljust(79), end="", file=sys.stderr, flush=True)
+
+    def epoch(self, epoch, values):
+        if self.wanted and (epoch * 20 // self.epochs > (epoch - 1) * 20 // self.epochs):
+            line = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+            line = f"epoch {epoch}/{self.epochs} {line}"
+            print("\r" + line.ljust(79) if self.live else line, file=sys.stderr)
+
+
+def _views(flat, shapes):
+    """{public name: view} of a flat array that holds all arrays, one after the other."""
+    views, start = {}, 0
+    for name, shape in shapes.items():
+        stop = start + math.prod(shape)
+        views[name] = flat[start:stop].reshape(shape)
+        start = stop
+    return views
+
+
+def _flat(params, needed):
+    """Parameters, then states, one after the other, in float64 where they are, else in float32.
+
+    Without any, the empty array of the network's own type.
+
+    States that are not `needed` may be left out; they are 0 then.
+    """
+    odd = sorted(name for name in params.keys() ^ ARRAYS.keys() if name in {**params, **needed})
+    if odd:
+        raise ValueError(f"params: expected the names in ARRAYS; missing or unknown: {odd}")
+    arrays = {name: params.get(name, np.float32(0)) for name in ARRAYS}
+    for name in params:
+        shape = np.shape(params[name])
+        if shape != ARRAYS[name]:
+            raise ValueError(f"{name}: expected shape {ARRAYS[name]}, given {shape}")
+    dtype = np.result_type(np.float32, *(arrays.values() or [DTYPE]))
+    whole = (np.broadcast_to(array, ARRAYS[name]) for name, array in arrays.items())
+    return np.concatenate([np.empty(0, dtype), *map(np.ravel, whole)], dtype=dtype)
+
+
+def _weights(sample_weight, N):
+    """Weights that fit N samples."""
+    array = np.asarray(sample_weight)
+    if array.shape != (N,):
+        raise ValueError(f"sample_weight: expected shape ({N},), given {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"sample_weight: expected numbers, given elements of type {array.dtype}")
+    return array
+
+
+def _batch(x, y, finite=False):
+    """Inputs and targets that fit, and the sizes that they fix."""
+    x, sizes = _fitting(x, INPUT, {}, finite)
+    y, _ = _fitting(y, TARGET, sizes, finite)
+    return x, y, sizes
+
+
+def _fitting(array, wanted, sizes, finite=False):
+    """The array as `wanted` describes it, and with `sizes` those that it fixes."""
+    array, name, stop = np.asarray(array), wanted["name"], wanted["below"]
+    axes = [sizes.get(axis, axis) for axis in wanted["axes"]]
+    if len(axes) != array.ndim or not all(
+        size == axis or (size > 0 and isinstance(axis, str))
+        for size, axis in zip(array.shape, axes, strict=True)
+    ):
+        expected = str(tuple(axes)).replace("'", "")
+        raise ValueError(f"{name}: expected shape {expected}, given {array.shape}")
+    if array.dtype.kind not in ("fiub" if stop is None else "iub"):
+        expected = "numbers" if stop is None else "integers"
+        raise ValueError(f"{name}: expected {expected}, given elements of type {array.dtype}")
+    held = array[array != wanted["ignored"]] if "ignored" in wanted else array
+    if stop is not None and held.size and not 0 <= held.min() <= held.max() < stop:
+        raise ValueError(
+            f"{name}: expected integers from 0 to {stop - 1}, given {held.min()} to {held.max()}"
+        )
+    if finite:
+        with np.errstate(over="ignore"):
+            array = array.astype(DTYPE if stop is None else np.int64, order="C", copy=False)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, given nan, inf or too large ones")
+    sizes = {a: s for a, s in zip(wanted["axes"], array.shape, strict=True) if isinstance(a, str)}
+    return array, sizes
