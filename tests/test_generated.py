@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from derive import pipeline
-from derive.checks import compare
+from derive.checks import MOST, compare
 from derive.derived import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +80,7 @@ def test_it_runs_without_sympy_jinja_and_derive(spec):
 
 
 def drawn(wanted, rng):
-    shape = tuple(3 if isinstance(axis, str) else axis for axis in wanted["axes"])
+    shape = tuple(7 if isinstance(axis, str) else axis for axis in wanted["axes"])
     if wanted["below"] is not None:
         return rng.integers(0, wanted["below"], shape)
     return rng.uniform(0.1, 0.9, shape)
@@ -96,9 +96,18 @@ def test_its_gradients_agree_with_central_differences(net):
         gradients,
         params,
         list(gradients),
-        most=100 // len(gradients) if net.SIZE < 50_000 else 0,
+        most=MOST if net.SIZE < 10_000 else 100 // len(gradients) if net.SIZE < 50_000 else 0,
     )
     assert report.ok, f"\n{report}"
+
+
+# What another shape or a part of an array is takes no code.
+VIEWS = {
+    "digits_cnn": {"16", "17", "30", "31"},
+    "digits_lstm": {"9"},
+    "first_a": {"3"},
+    "wine_siamese": {"1", "5"},
+}
 
 
 def test_what_the_code_cites_is_derived_under_that_number(spec):
@@ -107,9 +116,8 @@ def test_what_the_code_cites_is_derived_under_that_number(spec):
     passes = code[code.index("class Training") :]
     cited = set(re.findall(r"  # \((\d+)\)$", passes, re.MULTILINE))
     derived = set(re.findall(r"\\tag\{\\eqtarget\{(\d+)\}\}", page))
-    # Of layers that repeat, the page derives the first; a reshaped array takes no code.
-    assert cited <= derived or "likewise" in page
-    assert len(cited & derived) > 0.8 * len(derived)
+    assert cited <= derived or "likewise" in page  # of layers that repeat, it derives the first
+    assert derived - cited == VIEWS.get(spec.stem, set())
 
 
 # Real data.
