@@ -17,7 +17,7 @@ from typing import Any
 
 # Loaded on first use: importing the package must not cost the second that SymPy takes.
 _HOME = {
-    "DeriveError": "derive.notation",
+    "DeriveError": "derive.language.notation",
     "Derivation": "derive.derived",
     "differentiate": "derive.pipeline",
     "hessian": "derive.pipeline",

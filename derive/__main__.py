@@ -1,4 +1,4 @@
-"""The command `derive`: generate, gradient, check, layers, train.
+"""The command `derive`: generate, gradient, check, explain, layers, train.
 
 Exit codes: 0 done, 1 a check failed, 2 the input was wrong (one message on stderr). What needs
 SymPy is imported after the arguments were read, so that `derive --help` answers at once.
@@ -15,6 +15,13 @@ from pathlib import Path
 
 DATA = ("breast_cancer", "diabetes", "digits", "first_a", "iris", "text", "wine", "wine_pairs")
 
+VIEWS = {
+    "latex": "a LaTeX document",
+    "html": "a page for a browser",
+    "md": "Markdown, as GitHub has it",
+    "source": "the NumPy module",
+}
+
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
@@ -26,18 +33,33 @@ def parser() -> argparse.ArgumentParser:
     c = wanted.add_parser("generate", help="write the module and the derivation of each spec")
     c.add_argument("specs", nargs="+", type=Path, metavar="SPEC", help="a network, as TOML")
     c.add_argument("--out", type=Path, default=Path("generated"), help="the folder to write to")
+    c.add_argument("--md", action="store_true", help="write the derivations as Markdown, too")
     c.add_argument("--pdf", action="store_true", help="typeset the derivations (needs pdflatex)")
 
     c = wanted.add_parser("gradient", help="derive the gradient of a formula")
     c.add_argument("formula", help='such as "L = sum[n]((y[n] - sum[i](X[n,i]*w[i]))**2)"')
     c.add_argument("--wrt", required=True, metavar="NAME,...", help="differentiate by these")
-    c.add_argument("--size", action="append", default=[], metavar="INDEX=NUMBER")
+    c.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        metavar="INDEX=NUMBER",
+        help="the size of an index that no array fixes, such as --size p=7",
+    )
     form = c.add_mutually_exclusive_group()
-    form.add_argument("--latex", action="store_true", help="print a LaTeX document")
-    form.add_argument("--source", action="store_true", help="print the NumPy module")
+    for view, what in VIEWS.items():
+        form.add_argument(
+            f"--{view}", dest="view", action="store_const", const=view, help=f"print {what}"
+        )
 
     c = wanted.add_parser("check", help="compare a spec's gradients with finite differences")
     c.add_argument("spec", type=Path, metavar="SPEC")
+
+    c = wanted.add_parser("explain", help="tell what stands behind lines of generated code")
+    c.add_argument(
+        "place", metavar="FILE:LINE", help="such as generated/digits_mlp.py:120, or FILE:120-130"
+    )
+    c.add_argument("--spec", type=Path, metavar="SPEC", help="where the module's spec is")
 
     c = wanted.add_parser("layers", help="list the library, each entry with its forward formula")
     c.add_argument("name", nargs="?", help="only entries of this name")

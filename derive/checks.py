@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from derive.notation import DeriveError
+from derive.language.notation import DeriveError
 
 EPS = 2.0**-52
 TOLERANCE = 1e-8  # a hundred times what central differences are off by

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,15 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from derive import datasets, listing, pipeline
+from derive import datasets, listing, module_origin, pipeline
 from derive.checks import compare
-from derive.definitions import library
-from derive.derived import Derivation, load
-from derive.notation import DeriveError, Equation
+from derive.explanation import Explanation
+from derive.language.notation import DeriveError
+from derive.language.source import printable
+from derive.library.definitions import library
+from derive.library.toml_tables import nearest
+from derive.modules.loading import load
+from derive.pages import terminal
+from derive.pages.terminal_rows import columns_of, style_of
 from derive.render import write
-from derive.toml_tables import nearest
 
-WIDTH = 80  # columns of a terminal
 MOVES = 400  # elements that a check moves one by one, in all
 
 
@@ -37,6 +39,7 @@ def run(name: str, args: Namespace) -> int:
         "generate": generate,
         "gradient": gradient,
         "check": check,
+        "explain": explain,
         "layers": layers,
         "train": train,
     }
@@ -64,6 +67,8 @@ def generate(args: Namespace) -> int:
     for spec in args.specs:
         for name, text in pipeline.generate(spec).items():
             path = args.out / name
+            if path.suffix == ".md" and not args.md:
+                continue
             if path in texts:
                 raise DeriveError(f"{spec}: another spec given is also named {path.stem}")
             texts[path] = text
@@ -104,12 +109,20 @@ def typeset(path: Path) -> Path:
 def gradient(args: Namespace) -> int:
     wrt = [name for name in args.wrt.replace(",", " ").split() if name]
     d = pipeline.differentiate(args.formula, wrt, sizes=_sizes(args.size))
-    if args.latex:
-        print(d.latex(), end="")
-    elif args.source:
-        print(d.source(), end="")
-    else:
-        print("\n".join(_derivation(d)))
+    match args.view:
+        case "latex":
+            text = d.latex()
+        case "html":
+            coding = sys.stdout.encoding or "ascii"
+            text = d.html().encode(coding, "xmlcharrefreplace").decode(coding)
+        case "md":
+            text = d.markdown()
+        case "source":
+            text = d.source()
+        case _:
+            columns, style = columns_of(sys.stdout), style_of(sys.stdout, os.environ)
+            text = "".join(f"{line}\n" for line in terminal.derivation(d.gradients, columns, style))
+    print(text, end="")
     return 0
 
 
@@ -122,42 +135,6 @@ def _sizes(given: Iterable[str]) -> dict[str, int]:
             raise DeriveError(f"--size {text}: write an index and a number, such as --size p=7")
         sizes[name] = int(number)
     return sizes
-
-
-def _derivation(d: Derivation) -> Iterable[str]:
-    """A derivation as plain text: forward equations, steps with their rules' names, results."""
-    forward = {e.target for e in d.gradients.forward.equations}
-    numbered = [
-        (e.target in forward, _wrapped(f"{_number(d, e):>6} {e}", " " * 11)) for e in d.equations
-    ]
-    yield "Forward"
-    for is_forward, lines in numbered:
-        yield from lines * is_forward
-    yield "\nSteps"
-    before = None
-    for step in d.steps:
-        if step.before != before:
-            yield from _wrapped(f"\n  {step.before}", "      ")
-        reason = f"  ({step.because})" if step.because else ""
-        yield from _wrapped(f"  {step.rule}{reason}", "    ")
-        yield from _wrapped(f"      {step.after}", "          ")
-        before = step.after
-    yield "\nResult"
-    for is_forward, lines in numbered:
-        yield from lines * (not is_forward)
-
-
-def _number(d: Derivation, equation: Equation) -> str:
-    number = d.gradients.numbers.get(equation.target)
-    return f"({number})" if number else ""
-
-
-def _wrapped(line: str, indent: str) -> list[str]:
-    return [
-        part
-        for text in line.split("\n")
-        for part in textwrap.wrap(text, WIDTH, subsequent_indent=indent) or [""]
-    ]
 
 
 def check(args: Namespace) -> int:
@@ -194,9 +171,42 @@ def _drawn(wanted: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
 
 def _module(spec: Path) -> ModuleType:
     """The module of a spec, loaded."""
-    files = pipeline.generate(spec)
-    name = next(name for name in files if name.endswith(".py"))
-    return load(files[name], Path(name).stem)
+    derived = pipeline.derive_network(spec)
+    return load(derived.source(), derived.spec.name)
+
+
+def explain(args: Namespace) -> int:
+    """The equations that lines of a generated module cite, and the steps behind them."""
+    place, _, lines = args.place.rpartition(":")
+    bounds = lines.split("-")
+    if not place or len(bounds) > 2 or not all(b.isascii() and b.isdigit() for b in bounds):
+        raise DeriveError(
+            f"explain {printable(args.place)}: write FILE:LINE or FILE:FIRST-LAST, "
+            "such as generated/digits_mlp.py:120"
+        )
+    path, shown = Path(place), printable(place)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DeriveError(f"{shown} is no file")  # a device need not end
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DeriveError(f"{shown} is no text") from None
+    first, last = int(bounds[0][:18]), int(bounds[-1][:18])
+    count = len(text.split("\n")) - text.endswith("\n")
+    if not 1 <= first <= last <= count:
+        raise DeriveError(f"{shown} has the lines 1 to {count}; there is no {lines}")
+    subject = module_origin.subject(path, text, args.spec)
+    columns, style = columns_of(sys.stdout), style_of(sys.stdout, os.environ)
+    explanation = Explanation(subject, text, path, columns, style)
+    found = [*explanation.lines(first, last)]
+    if explanation.stale:
+        print(
+            f"derive: {shown} is not what would be generated now, first in line "
+            f"{explanation.stale}; these equations are still the same",
+            file=sys.stderr,
+        )
+    print("\n".join(found))
+    return 0
 
 
 def layers(args: Namespace) -> int:

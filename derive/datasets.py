@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from derive.notation import DeriveError
+from derive.language.notation import DeriveError
 
 TABLES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 NAMES = (*TABLES, "first_a", "text", "wine_pairs")

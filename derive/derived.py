@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
-import linecache
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.abc import InspectLoader
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from derive import formula_module
-from derive.calculus import Step
 from derive.checks import Arrays, Report, compare, contracted, in_double, random_cotangent
-from derive.derivation import Gradients
+from derive.gradients.derivation import Gradients
 from derive.held import holding
-from derive.latex_document import latex
-from derive.notation import DeriveError, Equation, Program
-from derive.stability import ACCURACIES, stabilize
+from derive.language.notation import DeriveError, Program
+from derive.modules import formula_functions, formula_module, formula_origin
+from derive.modules.formula_functions import Function
+from derive.modules.loading import load
+from derive.numerics.stability import ACCURACIES, stabilize
+from derive.pages import glossary, notebook
+from derive.pages.chains import Chains, symbols
+from derive.pages.document import Document
+from derive.pages.exposition import document
+from derive.pages.graph import of_gradients
+from derive.pages.html_page import html
+from derive.pages.latex_document import latex
+from derive.pages.markdown import markdown
+from derive.pages.notebook import ShownEquation, ShownStep
+from derive.pages.picture import picture
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,7 +36,7 @@ class Derivation:
 
     `kind` is "gradient", "vjp", "jacobian", "hessian" or "hvp"; `wrt` are the operands;
     `direction` is the name of the extra input of a vjp or hvp, `first` the gradient that a Hessian
-    or hvp is the derivative of.
+    or hvp is the derivative of; `sizes` are those given besides the formula.
     """
 
     kind: str
@@ -40,6 +46,7 @@ class Derivation:
     accuracy: str = "exact"
     direction: str = ""
     first: Derivation | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.accuracy not in ACCURACIES:
@@ -49,15 +56,19 @@ class Derivation:
     def __repr__(self) -> str:
         return "\n".join(map(str, self.equations))
 
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """The recorded steps, in order."""
-        return self.gradients.steps
+    def _repr_latex_(self) -> str:
+        """The equations, for a notebook."""
+        return notebook.block(self.equations)
 
-    @property
-    def equations(self) -> tuple[Equation, ...]:
+    @cached_property
+    def steps(self) -> tuple[ShownStep, ...]:
+        """The recorded steps, in order."""
+        return notebook.steps(Chains(self.gradients))
+
+    @cached_property
+    def equations(self) -> tuple[ShownEquation, ...]:
         """Forward and cotangent equations; `str()` of each is one line of the formula language."""
-        return self.gradients.equations
+        return notebook.equations(self.gradients, symbols(self.gradients))
 
     @cached_property
     def computed(self) -> Program:
@@ -66,7 +77,29 @@ class Derivation:
 
     def latex(self) -> str:
         """A complete document that pdflatex compiles."""
-        return latex(self.gradients, text=self.text, computed=self.computed)
+        return latex(self.document)
+
+    def html(self) -> str:
+        """A page that needs no network and no script, the module's code beside the derivation."""
+        return html(self.document, self.source(), picture(of_gradients(self.gradients)))
+
+    def markdown(self) -> str:
+        """GitHub-flavored Markdown, its mathematics in fences."""
+        return markdown(self.document)
+
+    @cached_property
+    def document(self) -> Document:
+        """What the pages of the derivation say, before it is LaTeX, HTML or Markdown."""
+        cost = glossary.cost({f.name: f.operations for f in self.functions})
+        return document(self.gradients, text=self.text, computed=self.computed, after=cost)
+
+    @cached_property
+    def functions(self) -> tuple[Function, ...]:
+        """The functions of the module."""
+        g = self.gradients
+        return formula_functions.functions(
+            self.kind, self.computed, g.cotangents, self.direction, g.numbers
+        )
 
     def source(self) -> str:
         """A NumPy module, importable on its own."""
@@ -74,11 +107,12 @@ class Derivation:
         return formula_module.source(
             self.kind,
             self.computed,
-            g.forward.result,
             g.cotangents,
             self.direction,
+            self.functions,
             g.equations,
             g.numbers,
+            formula_origin.words(self.kind, self.text, self.wrt, self.sizes, self.accuracy),
         )
 
     def compile(self) -> ModuleType:
@@ -132,32 +166,8 @@ class Derivation:
         if not copies:
             return None
         computed = stabilize(program, self.accuracy)
-        text = formula_module.source("value", computed, target, {}, "", (), {})
+        made = formula_functions.functions("value", computed, {}, "", {})
+        text = formula_module.source("value", computed, {}, "", made, (), {}, ())
         module = load(text, "derived_value")
         held = {copy: given[name] for copy, name in copies.items() if name in given}
         return lambda at: module.value(**at, **held)
-
-
-class _Source(InspectLoader):
-    """Loads a module from its text, which tracebacks and warnings quote."""
-
-    def __init__(self, text: str, name: str) -> None:
-        self.text = text
-        self.file = f"<{name} {zlib.crc32(text.encode()):08x}>"
-        linecache.cache[self.file] = (len(text), None, text.splitlines(keepends=True), self.file)
-
-    def get_source(self, fullname: str) -> str:
-        return self.text
-
-    def get_code(self, fullname: str) -> CodeType:
-        return compile(self.text, self.file, "exec")
-
-
-def load(source: str, name: str) -> ModuleType:
-    """A generated module, loaded from its text."""
-    loader = _Source(source, name)
-    spec = importlib.util.spec_from_loader(name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module

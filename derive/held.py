@@ -14,9 +14,9 @@ from dataclasses import replace
 
 from sympy import Expr
 
-from derive.functions import stop_gradient
-from derive.normal_form import fresh, names, needed
-from derive.notation import Access, Equation, Program, accesses
+from derive.gradients.normal_form import fresh, names, needed
+from derive.language.functions import stop_gradient
+from derive.language.notation import Access, Equation, Program, accesses
 
 
 def holding(program: Program) -> tuple[Program, Mapping[str, str]]:

@@ -16,12 +16,12 @@ from typing import Any
 
 from sympy import Expr, S
 
-from derive.bindings import nominal
-from derive.definition import SIZES, Case, Computed, Definition, Layer, ParameterRule
-from derive.derivation import reverse
-from derive.normal_form import flatten, fresh, names
-from derive.notation import Access, Program, Tensor
-from derive.simplify import recognize
+from derive.gradients.derivation import reverse
+from derive.gradients.normal_form import flatten, fresh, names
+from derive.gradients.simplify import recognize
+from derive.language.notation import Access, Program, Tensor
+from derive.library.bindings import nominal
+from derive.library.definition import SIZES, Case, Computed, Definition, Layer, ParameterRule
 
 WIDTH = 80  # columns of a terminal
 INDENT = " " * 4

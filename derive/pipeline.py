@@ -1,10 +1,13 @@
 """The way through, from a formula to its derivation and its NumPy module.
 
-text  ->  program              formula.parse         what the user means
-      ->  normal form, named   flatten, recognize    one reduction an equation; sigmoid, logsumexp
-      ->  cotangents           reverse               each step recorded, in textbook form
-      ->  stable program       stabilize             right to the last bits
-      ->  statements, lines    lowering ... render   matmul, views, ufuncs; NumPy and LaTeX
+text  ->  program              formula.parse          what the user means
+      ->  normal form, named   flatten, recognize     one reduction an equation; sigmoid, logsumexp
+      ->  cotangents           reverse                each step recorded, in textbook form
+      ->  document, pages      exposition, html ...   each step, its reason; HTML, LaTeX, Markdown
+      ->  stable program       stabilize              right to the last bits
+      ->  statements, module   lower ... render       matmul, views, ufuncs; NumPy
+
+The functions here go as far as the cotangents; the views are in `derived`, `network_derivation`.
 """
 
 from __future__ import annotations
@@ -16,39 +19,38 @@ from pathlib import Path
 
 from sympy import Expr, Mul, S
 
-from derive import network_module, passes
-from derive.definitions import functions
-from derive.derivation import Gradients, reverse
 from derive.derived import Derivation
-from derive.formula import parse
-from derive.functions import eq
-from derive.latex_document import latex
-from derive.network import compose
-from derive.normal_form import flatten, fresh, names
-from derive.notation import ELLIPSIS, Access, DeriveError, Index, Program, Tensor, indices
-from derive.simplify import recognize
-from derive.spec import load
-from derive.stability import stabilize
-from derive.updates import numbered
+from derive.gradients.derivation import Gradients, reverse
+from derive.gradients.normal_form import flatten, fresh, names
+from derive.gradients.simplify import recognize
+from derive.language.formula import parse
+from derive.language.functions import eq
+from derive.language.notation import ELLIPSIS, Access, DeriveError, Index, Program, Tensor, indices
+from derive.library.definitions import functions
+from derive.network_derivation import NetworkDerivation
+from derive.networks import passes
+from derive.networks.network import compose
+from derive.networks.spec import load
+from derive.networks.supplements import supplements
+from derive.networks.updates import numbered
 
 
 def generate(path: Path) -> dict[str, str]:
-    """A network spec as files, name to text: the training module and its derivation.
+    """A network spec as files, name to text: the training module and the pages of its derivation.
 
     Raises SpecError, with file, line and caret, where the spec is wrong.
     """
+    return derive_network(path).files()
+
+
+def derive_network(path: Path) -> NetworkDerivation:
+    """A network spec, composed and derived. Raises SpecError where the spec is wrong."""
     spec = load(path)
     network = compose(spec)
     derivatives = passes.derive(network, spec.second_order)
-    gradients = derivatives.gradients
-    computed = stabilize(gradients.program, spec.accuracy)
-    update = numbered(network.optimizer, gradients.numbers)
-    public = {p.tensor: p.name for p in network.parameters}
-    title = spec.title or spec.name
-    return {
-        f"{spec.name}.py": network_module.source(spec, network, derivatives, update),
-        f"{spec.name}.tex": latex(gradients, title, public, computed=computed, update=update),
-    }
+    update = numbered(network.optimizer, derivatives.gradients.numbers)
+    beside = supplements(derivatives, network, update)
+    return NetworkDerivation(spec, network, derivatives, update, beside)
 
 
 def differentiate(
@@ -61,7 +63,7 @@ def differentiate(
     program = forward(text, sizes)
     operands = _operands(wrt, program)
     gradients = reverse(program, operands, {program.result: _one(program)})
-    return Derivation("gradient", text, operands, gradients, accuracy)
+    return Derivation("gradient", text, operands, gradients, accuracy, sizes=sizes or {})
 
 
 def vjp(
@@ -75,7 +77,8 @@ def vjp(
     operands = _operands(wrt, program)
     program, cotangent = _with_input(program, "_bar")
     gradients = reverse(program, operands, {program.result: cotangent})
-    return Derivation("vjp", text, operands, gradients, accuracy, cotangent.tensor)
+    direction = cotangent.tensor
+    return Derivation("vjp", text, operands, gradients, accuracy, direction, sizes=sizes or {})
 
 
 def hessian(
@@ -95,7 +98,7 @@ def hessian(
     rows, seed = _rows(program, gradient)
     second = reverse(program, (operand,), {gradient: seed}, rows, "_hessian")
     both = _after(first.gradients, second)
-    return Derivation("hessian", text, (operand,), both, accuracy, first=first)
+    return Derivation("hessian", text, (operand,), both, accuracy, first=first, sizes=first.sizes)
 
 
 def jacobian(
@@ -114,7 +117,7 @@ def jacobian(
         raise DeriveError(f"a Jacobian is by one tensor; wrt names {', '.join(operands)}")
     rows, seed = _rows(program, program.result)
     gradients = reverse(program, operands, {program.result: seed}, rows, "_jacobian")
-    return Derivation("jacobian", text, operands, gradients, accuracy)
+    return Derivation("jacobian", text, operands, gradients, accuracy, sizes=sizes or {})
 
 
 def hvp(
@@ -133,7 +136,7 @@ def hvp(
     program, direction = _with_input(first.gradients.program, "_direction", gradient)
     second = reverse(program, (operand,), {gradient: direction}, suffix="_hvp")
     both = _after(first.gradients, second)
-    return Derivation("hvp", text, (operand,), both, accuracy, direction.tensor, first)
+    return Derivation("hvp", text, (operand,), both, accuracy, direction.tensor, first, first.sizes)
 
 
 def forward(text: str, sizes: Mapping[str, int] | None = None) -> Program:
@@ -175,7 +178,7 @@ def _one(program: Program) -> Expr:
     if result.indices:
         raise DeriveError(
             f"the result {Tensor(result.target, result.indices)} is no scalar; "
-            "sum it, or ask for the vector-Jacobian product with derive.vjp"
+            "sum it, or ask in Python for the vector-Jacobian product with derive.vjp"
         )
     return S.One
 

@@ -15,8 +15,20 @@
 10,026 parameters, float32. Loss: softmax_cross_entropy. Optimizer: adam, learning_rate = 0.001.
 
 Generated from digits_cnn.toml by `derive generate`; change the spec and generate it again, never
-this file. It needs NumPy only. A number such as (7) is that of an equation: digits_cnn.tex derives
-each of them under the same number. Those from (50) on are the equations of adam.
+this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+digits_cnn.html and digits_cnn.tex derive it under this number, and `derive explain` tells what
+stands behind a line.
+
+    (1) to (25)   the forward pass and the loss
+    (26) to (49)  the cotangents
+    (50) to (52)  a step of adam
+    (53) to (55)  inference, where it differs from training
+    (56) to (57)  the loss with a weight for each sample
+    (58)          probabilities
+    (59)          labels
+    (60) to (62)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
@@ -25,8 +37,8 @@ all parameters and their cotangents one after the other, element p.
 In training mode random numbers are drawn for every batch, u_6 (uniform); in inference mode there
 are none. The arrays in STATES are renewed by every training step, and read in inference mode.
 
-Where a derivative does not exist: at the border of two cases it is that of the case which holds
-there (relu'(0) = 0); of equal elements the first in index order takes the whole cotangent.
+Where a derivative does not exist: relu'(0) = 0; at the border of two cases it is that of the case
+which holds there; of equal elements the first in index order takes the whole cotangent.
 
 A gradient on a batch of 32 takes 62.8 million floating-point operations and moves 25.9 million
 bytes.
@@ -73,24 +85,26 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["conv2d_1.W"][...] = (
+    params["conv2d_1.W"][...] = (  # (60)
         0.3960590171906697*draw.random((3, 3, 1, 16)) - 0.19802950859533486
     )
-    params["conv2d_1.b"][...] = 0
-    params["batch_norm_1.gamma"][...] = 1
-    params["batch_norm_1.beta"][...] = 0
-    params["conv2d_2.W"][...] = (
+    params["conv2d_1.b"][...] = 0  # (61)
+    params["batch_norm_1.gamma"][...] = 1  # (62)
+    params["batch_norm_1.beta"][...] = 0  # (61)
+    params["conv2d_2.W"][...] = (  # (60)
         0.23570226039551584*draw.random((3, 3, 16, 32)) - 0.11785113019775792
     )
-    params["conv2d_2.b"][...] = 0
-    params["batch_norm_2.gamma"][...] = 1
-    params["batch_norm_2.beta"][...] = 0
-    params["dense_1.W"][...] = 0.21442250696755896*draw.random((512, 10)) - 0.10721125348377948
-    params["dense_1.b"][...] = 0
-    params["batch_norm_1.running_mean"][...] = 0.0
-    params["batch_norm_1.running_var"][...] = 1.0
-    params["batch_norm_2.running_mean"][...] = 0.0
-    params["batch_norm_2.running_var"][...] = 1.0
+    params["conv2d_2.b"][...] = 0  # (61)
+    params["batch_norm_2.gamma"][...] = 1  # (62)
+    params["batch_norm_2.beta"][...] = 0  # (61)
+    params["dense_1.W"][...] = (  # (60)
+        0.21442250696755896*draw.random((512, 10)) - 0.10721125348377948
+    )
+    params["dense_1.b"][...] = 0  # (61)
+    params["batch_norm_1.running_mean"][...] = 0.0  # (61)
+    params["batch_norm_1.running_var"][...] = 1.0  # (62)
+    params["batch_norm_2.running_mean"][...] = 0.0  # (61)
+    params["batch_norm_2.running_var"][...] = 1.0  # (62)
     return params
 
 
@@ -189,7 +203,7 @@ class Training:
         ws.y = np.empty(N, np.int64)
         ws.drawn = []  # arrays of random numbers, each with its distribution
         ws.u_6 = np.empty((N, 4, 4, 32), dtype)
-        ws.drawn.append(("uniform", ws.u_6))
+        ws.drawn.append(("uniform", ws.u_6))  # (15)
         ws.t_1 = np.empty((N, 10, 10, 1), dtype)
         ws.t_37 = ws.t_1
         ws.slot_2 = np.empty(576*N, dtype)
@@ -263,12 +277,12 @@ class Training:
         ws.slot_25 = np.empty(32, dtype)
         ws.t_30 = ws.slot_25[:32].reshape(32,)
         ws.t_34 = ws.slot_25[:16].reshape(16,)
-        ws.n = np.arange(N)
-        ws.t_16 = np.multiply(ws.n, 10)
-        ws.p_ = np.arange(2)
-        ws.t_24 = np.multiply(ws.p_, 2)
-        ws.q_ = np.arange(2)
-        ws.t_25 = np.add(ws.t_24[:, None], ws.q_)
+        ws.n = np.arange(N)  # (21)
+        ws.t_16 = np.multiply(ws.n, 10)  # (21)
+        ws.p_ = np.arange(2)  # (33)
+        ws.t_24 = np.multiply(ws.p_, 2)  # (33)
+        ws.q_ = np.arange(2)  # (33)
+        ws.t_25 = np.add(ws.t_24[:, None], ws.q_)  # (33)
 
 
 def forward_pass(ws):
@@ -335,7 +349,7 @@ def forward_pass(ws):
     np.maximum.reduce(ws.t_9.reshape(4, N, 4, 4, 32), axis=0, out=ws.y_5)  # (13)
     np.not_equal(ws.t_9.reshape(4, N, 4, 4, 32)[:-1], ws.y_5, out=ws.t_10)  # (13)
     for _k in range(2):  # (13)
-        np.logical_and(ws.t_10[_k], ws.t_10[_k + 1], out=ws.t_10[_k + 1])
+        np.logical_and(ws.t_10[_k], ws.t_10[_k + 1], out=ws.t_10[_k + 1])  # (13)
     np.add.reduce(ws.t_10, axis=0, out=ws.y_5_argmax)  # (13)
     # (15) y_6[n,m,r,i] = where(u_6[n,m,r,i] < 0.4, 0, 5*y_5[n,m,r,i]/3)
     np.less(ws.u_6, 0.4, out=ws.t_11)  # (15)
@@ -448,8 +462,8 @@ def backward_pass(ws):
     )
     ws.t_32.fill(0)  # (41)
     for _k in range(3):  # (41)
-        for _l in range(3):
-            ws.t_32[:, _k:8 + _k, _l:8 + _l] += ws.t_31[_k, _l]
+        for _l in range(3):  # (41)
+            ws.t_32[:, _k:8 + _k, _l:8 + _l] += ws.t_31[_k, _l]  # (41)
     # (42) y_2_bar[n,p,q,j] = where(0 < y_2[n,p,q,j], a_2_bar[n,p,q,j], 0)
     np.less(0, ws.a_2, out=ws.t_33)  # (42)
     np.multiply(ws.t_32[:, 1:9, 1:9], ws.t_33, out=ws.y_2_bar)  # (42)
@@ -491,8 +505,8 @@ def input_pass(ws):
     )
     ws.t_37.fill(0)  # (49)
     for _k in range(3):  # (49)
-        for _l in range(3):
-            ws.t_37[:, _k:8 + _k, _l:8 + _l] += ws.t_36[_k, _l]
+        for _l in range(3):  # (49)
+            ws.t_37[:, _k:8 + _k, _l:8 + _l] += ws.t_36[_k, _l]  # (49)
     np.copyto(ws.x_bar, ws.t_37[:, 1:9, 1:9])  # (49)
 
 
@@ -540,8 +554,8 @@ class Inference:
         ws.t_10 = np.empty((N,), dtype)
         ws.t_13 = np.empty((N,), np.int64)
         ws.t_11 = np.empty((N,), dtype)
-        ws.n = np.arange(N)
-        ws.t_12 = np.multiply(ws.n, 10)
+        ws.n = np.arange(N)  # (21)
+        ws.t_12 = np.multiply(ws.n, 10)  # (21)
 
 
 def inference_pass(ws):
@@ -559,14 +573,14 @@ def inference_pass(ws):
         ws.t_2.reshape(64*N, 9), ws.W_1.reshape(9, 16), out=ws.z_1.reshape(64*N, 16)
     )
     np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
-    # y_2[n,p,q,j] = (z_1[n,p,q,j] - running_mean_2[j])*gamma_2[j]/sqrt(0.00001 +
+    # (53) y_2[n,p,q,j] = (z_1[n,p,q,j] - running_mean_2[j])*gamma_2[j]/sqrt(0.00001 +
     #     running_var_2[j]) + beta_2[j]
-    np.subtract(ws.z_1, ws.running_mean_2, out=ws.y_2)
-    np.add(ws.running_var_2, 1e-05, out=ws.t_3)
-    np.sqrt(ws.t_3, out=ws.t_3)
-    np.multiply(ws.gamma_2, ws.y_2, out=ws.y_2)
-    np.divide(ws.y_2, ws.t_3, out=ws.y_2)
-    np.add(ws.y_2, ws.beta_2, out=ws.y_2)
+    np.subtract(ws.z_1, ws.running_mean_2, out=ws.y_2)  # (53)
+    np.add(ws.running_var_2, 1e-05, out=ws.t_3)  # (53)
+    np.sqrt(ws.t_3, out=ws.t_3)  # (53)
+    np.multiply(ws.gamma_2, ws.y_2, out=ws.y_2)  # (53)
+    np.divide(ws.y_2, ws.t_3, out=ws.y_2)  # (53)
+    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (53)
     # (6) a_2[n,p,q,j] = where(0 < y_2[n,p,q,j], y_2[n,p,q,j], 0)
     np.maximum(ws.y_2, 0, out=ws.a_2)  # (6)
     # (7) z_3[n,p,q,i] = sum[k,l,j](a_2[n,k+p-1,l+q-1,j]*W_3[k,l,j,i]) + b_3[i]
@@ -581,14 +595,14 @@ def inference_pass(ws):
         ws.t_5.reshape(64*N, 144), ws.W_3.reshape(144, 32), out=ws.z_3.reshape(64*N, 32)
     )
     np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (7)
-    # y_4[n,p,q,i] = (z_3[n,p,q,i] - running_mean_4[i])*gamma_4[i]/sqrt(0.00001 +
+    # (54) y_4[n,p,q,i] = (z_3[n,p,q,i] - running_mean_4[i])*gamma_4[i]/sqrt(0.00001 +
     #     running_var_4[i]) + beta_4[i]
-    np.subtract(ws.z_3, ws.running_mean_4, out=ws.y_4)
-    np.add(ws.running_var_4, 1e-05, out=ws.t_6)
-    np.sqrt(ws.t_6, out=ws.t_6)
-    np.multiply(ws.gamma_4, ws.y_4, out=ws.y_4)
-    np.divide(ws.y_4, ws.t_6, out=ws.y_4)
-    np.add(ws.y_4, ws.beta_4, out=ws.y_4)
+    np.subtract(ws.z_3, ws.running_mean_4, out=ws.y_4)  # (54)
+    np.add(ws.running_var_4, 1e-05, out=ws.t_6)  # (54)
+    np.sqrt(ws.t_6, out=ws.t_6)  # (54)
+    np.multiply(ws.gamma_4, ws.y_4, out=ws.y_4)  # (54)
+    np.divide(ws.y_4, ws.t_6, out=ws.y_4)  # (54)
+    np.add(ws.y_4, ws.beta_4, out=ws.y_4)  # (54)
     # (12) a_4[n,p,q,i] = where(0 < y_4[n,p,q,i], y_4[n,p,q,i], 0)
     np.maximum(ws.y_4, 0, out=ws.a_4)  # (12)
     # (14) y_5[n,m,r,i] = max[s,u](a_4[n,2*m+s,2*r+u,i])
@@ -625,8 +639,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.001, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (50)
+        ws.v = np.zeros_like(w)  # (51)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -665,42 +679,44 @@ def update(ws):
 def weighted_loss(z_8, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_8."""
     N = len(z_8)
-    # l[n] = logsumexp[j_1](z_8[n,j_1])
-    t_1 = np.maximum.reduce(z_8, axis=1)
-    p = np.subtract(z_8, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    t_3 = np.log(t_2)
-    # p[n,j_1] = exp(z_8[n,j_1] - l[n])
-    np.divide(p, t_2[:, None], out=p)
-    # L = mean[n]((l[n] - z_8[n,y[n]])*sample_weight[n])
-    n = np.arange(N)
-    t_4 = z_8[n, y]
-    np.subtract(t_4, t_1, out=t_4)
-    np.subtract(t_3, t_4, out=t_3)
-    t_5 = np.vdot(t_3, sample_weight)
-    L = t_5 / N
-    # z_8_bar[n,j_1] = (p[n,j_1] - (j_1 == y[n]))*sample_weight[n]/N
-    z_8_bar = p.copy()
-    z_8_bar[n, y] -= 1
-    t_6 = np.divide(sample_weight, N)
-    np.multiply(t_6[:, None], z_8_bar, out=z_8_bar)
+    # (19) l[n] = logsumexp[j_1](z_8[n,j_1])
+    t_1 = np.maximum.reduce(z_8, axis=1)  # (19)
+    p = np.subtract(z_8, t_1[:, None])  # (19)
+    np.exp(p, out=p)  # (19)
+    t_2 = np.add.reduce(p, axis=1)  # (19)
+    t_3 = np.log(t_2)  # (19)
+    # (20) p[n,j_1] = exp(z_8[n,j_1] - l[n])
+    np.divide(p, t_2[:, None], out=p)  # (20)
+    # (56) L = mean[n]((l[n] - z_8[n,y[n]])*sample_weight[n])
+    n = np.arange(N)  # (56)
+    t_4 = z_8[n, y]  # (56)
+    np.subtract(t_4, t_1, out=t_4)  # (56)
+    np.subtract(t_3, t_4, out=t_3)  # (56)
+    t_5 = np.vdot(t_3, sample_weight)  # (56)
+    L = t_5 / N  # (56)
+    # (57) z_8_bar[n,j_1] = (p[n,j_1] - (j_1 == y[n]))*sample_weight[n]/N
+    z_8_bar = p.copy()  # (57)
+    z_8_bar[n, y] -= 1  # (57)
+    t_6 = np.divide(sample_weight, N)  # (57)
+    np.multiply(t_6[:, None], z_8_bar, out=z_8_bar)  # (57)
     return L, z_8_bar
 
 
 def probabilities(z_8):
     """p_1[n,j_1] = exp(z_8[n,j_1])/sum[k_1](exp(z_8[n,k_1]))"""
-    t_1 = np.maximum.reduce(z_8, axis=1)
-    p_1 = np.subtract(z_8, t_1[:, None])
-    np.exp(p_1, out=p_1)
-    t_2 = np.add.reduce(p_1, axis=1)
-    np.divide(p_1, t_2[:, None], out=p_1)
+    # (58) p_1[n,j_1] = exp(z_8[n,j_1] - logsumexp[k_1](z_8[n,k_1]))
+    t_1 = np.maximum.reduce(z_8, axis=1)  # (58)
+    p_1 = np.subtract(z_8, t_1[:, None])  # (58)
+    np.exp(p_1, out=p_1)  # (58)
+    t_2 = np.add.reduce(p_1, axis=1)  # (58)
+    np.divide(p_1, t_2[:, None], out=p_1)  # (58)
     return p_1
 
 
 def labels(z_8):
     """c_1[n] = argmax[j_1](z_8[n,j_1])"""
-    c_1 = np.argmax(z_8, axis=1)
+    # (59) c_1[n] = argmax[j_1](z_8[n,j_1])
+    c_1 = np.argmax(z_8, axis=1)  # (59)
     return c_1.astype(np.int64, copy=False)
 
 

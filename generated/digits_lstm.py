@@ -8,8 +8,20 @@
 19,338 parameters, float32. Loss: softmax_cross_entropy. Optimizer: adam, learning_rate = 0.003.
 
 Generated from digits_lstm.toml by `derive generate`; change the spec and generate it again, never
-this file. It needs NumPy only. A number such as (7) is that of an equation: digits_lstm.tex
-derives each of them under the same number. Those from (31) on are the equations of adam.
+this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+digits_lstm.html and digits_lstm.tex derive it under this number, and `derive explain` tells what
+stands behind a line.
+
+    (1) to (14)   the forward pass and the loss
+    (15) to (30)  the cotangents
+    (31) to (33)  a step of adam
+    (34)          inference, where it differs from training
+    (35) to (36)  the loss with a weight for each sample
+    (37)          labels
+    (38) to (43)  the gradient of each sample
+    (44) to (45)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
@@ -56,11 +68,17 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["lstm_1.W"][...] = 0.5773502691896257*draw.random((8, 256)) - 0.28867513459481287
-    params["lstm_1.U"][...] = 0.4330127018922193*draw.random((64, 256)) - 0.21650635094610965
-    params["lstm_1.b"][...] = 0
-    params["dense_1.W"][...] = 0.5694947974514994*draw.random((64, 10)) - 0.2847473987257497
-    params["dense_1.b"][...] = 0
+    params["lstm_1.W"][...] = (  # (44)
+        0.5773502691896257*draw.random((8, 256)) - 0.28867513459481287
+    )
+    params["lstm_1.U"][...] = (  # (44)
+        0.4330127018922193*draw.random((64, 256)) - 0.21650635094610965
+    )
+    params["lstm_1.b"][...] = 0  # (45)
+    params["dense_1.W"][...] = (  # (44)
+        0.5694947974514994*draw.random((64, 10)) - 0.2847473987257497
+    )
+    params["dense_1.b"][...] = 0  # (45)
     return params
 
 
@@ -151,7 +169,7 @@ class Training:
         ws.y = np.empty(N, np.int64)
         ws.drawn = []  # arrays of random numbers, each with its distribution
         ws.u_2 = np.empty((N, 64), dtype)
-        ws.drawn.append(("uniform", ws.u_2))
+        ws.drawn.append(("uniform", ws.u_2))  # (10)
         ws.slot_1 = np.empty(2048*N, dtype)
         ws.t[1] = ws.slot_1[:2048*N].reshape(N, 8, 256)
         ws.c_1_all = ws.slot_1[:576*N].reshape(9, N, 64)
@@ -190,14 +208,14 @@ class Training:
         ws.g_1_bar_t = np.empty((N, 64), dtype)
         ws.f_1_bar_t = np.empty((N, 64), dtype)
         ws.i_1_bar_t = np.empty((N, 64), dtype)
-        ws.c_1 = ws.c_1_all[1:]
-        ws.c_1_before = ws.c_1_all[:-1]
-        ws.h_1 = ws.h_1_all[1:]
-        ws.h_1_before = ws.h_1_all[:-1]
-        ws.n = np.arange(N)
-        ws.t[10] = np.multiply(ws.n, 10)
-        ws.z_1_bar = ws.z_1_bar_all[:-1]
-        ws.z_1_bar_after = ws.z_1_bar_all[1:]
+        ws.c_1 = ws.c_1_all[1:]  # (6)
+        ws.c_1_before = ws.c_1_all[:-1]  # (6)
+        ws.h_1 = ws.h_1_all[1:]  # (8)
+        ws.h_1_before = ws.h_1_all[:-1]  # (8)
+        ws.n = np.arange(N)  # (14)
+        ws.t[10] = np.multiply(ws.n, 10)  # (14)
+        ws.z_1_bar = ws.z_1_bar_all[:-1]  # (25)
+        ws.z_1_bar_after = ws.z_1_bar_all[1:]  # (25)
 
 
 def forward_pass(ws):
@@ -299,9 +317,9 @@ def backward_pass(ws):
     # (21) c_1_bar[n,t,j] = (1 - a_1[n,t,j]**2)*a_1_bar[n,t,j] + c_1_back[n,t+1,j]
     np.square(ws.a_1, out=ws.t[15])  # (21)
     np.subtract(1, ws.t[15], out=ws.t[15])  # (21)
-    # (25) z_1_bar[n,t,m] = where(0 <= m - 128 and m - 128 < 64, (1 -
-    #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(0 <= m - 64 and m - 64 < 64, (1 -
-    #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(0 <= m - 192, (1 -
+    # (25) z_1_bar[n,t,m] = where(128 <= m and m < 192, (1 -
+    #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(64 <= m and m < 128, (1 -
+    #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(192 <= m, (1 -
     #     o_1[n,t,m-192])*o_1[n,t,m-192]*o_1_bar[n,t,m-192], 0) + where(m < 64, (1 -
     #     i_1[n,t,m])*i_1[n,t,m]*i_1_bar[n,t,m], 0)
     np.square(ws.g_1, out=ws.t[16])  # (25)
@@ -332,9 +350,9 @@ def backward_pass(ws):
         c_1_before_t_1 = ws.c_1_before[t]  # (23)
         # (24) i_1_bar[n,t,j] = c_1_bar[n,t,j]*g_1[n,t,j]
         g_1_t_1 = ws.g_1[t]  # (24)
-        # (25) z_1_bar[n,t,m] = where(0 <= m - 128 and m - 128 < 64, (1 -
-        #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(0 <= m - 64 and m - 64 < 64, (1 -
-        #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(0 <= m - 192, (1 -
+        # (25) z_1_bar[n,t,m] = where(128 <= m and m < 192, (1 -
+        #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(64 <= m and m < 128, (1 -
+        #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(192 <= m, (1 -
         #     o_1[n,t,m-192])*o_1[n,t,m-192]*o_1_bar[n,t,m-192], 0) + where(m < 64, (1 -
         #     i_1[n,t,m])*i_1[n,t,m]*i_1_bar[n,t,m], 0)
         t_21 = ws.t[16][t]  # (25)
@@ -347,7 +365,7 @@ def backward_pass(ws):
         c_1_back_t = ws.c_1_back_pair[(8 - t) % 2]  # (26)
         np.matmul(z_1_bar_after_t, ws.U_1.T, out=ws.o_1_bar_t)  # (18)
         if t == 7:  # (18)
-            np.add(ws.o_1_bar_t, ws.t[13], out=ws.o_1_bar_t)
+            np.add(ws.o_1_bar_t, ws.t[13], out=ws.o_1_bar_t)  # (18)
         np.multiply(ws.o_1_bar_t, o_1_t_1, out=c_1_back_t)  # (19)
         np.multiply(a_1_t_1, ws.o_1_bar_t, out=ws.o_1_bar_t)  # (20)
         np.multiply(c_1_back_t, t_20, out=c_1_back_t)  # (21)
@@ -405,8 +423,8 @@ class Inference:
         ws.t_7 = np.empty((N,), dtype)
         ws.t_10 = np.empty((N,), np.int64)
         ws.t_8 = np.empty((N,), dtype)
-        ws.n = np.arange(N)
-        ws.t_9 = np.multiply(ws.n, 10)
+        ws.n = np.arange(N)  # (14)
+        ws.t_9 = np.multiply(ws.n, 10)  # (14)
 
 
 def inference_pass(ws):
@@ -495,7 +513,7 @@ class PerSample:
         ws.y = np.empty(N, np.int64)
         ws.drawn = []  # arrays of random numbers, each with its distribution
         ws.u_2 = np.empty((N, 64), dtype)
-        ws.drawn.append(("uniform", ws.u_2))
+        ws.drawn.append(("uniform", ws.u_2))  # (10)
         ws.slot_1 = np.empty(2048*N, dtype)
         ws.t[1] = ws.slot_1[:2048*N].reshape(N, 8, 256)
         ws.c_1_all = ws.slot_1[:576*N].reshape(9, N, 64)
@@ -529,13 +547,13 @@ class PerSample:
         ws.g_1_bar_t = np.empty((N, 64), dtype)
         ws.f_1_bar_t = np.empty((N, 64), dtype)
         ws.i_1_bar_t = np.empty((N, 64), dtype)
-        ws.c_1 = ws.c_1_all[1:]
-        ws.c_1_before = ws.c_1_all[:-1]
-        ws.h_1 = ws.h_1_all[1:]
-        ws.h_1_before = ws.h_1_all[:-1]
-        ws.i = np.arange(10)
-        ws.z_1_bar = ws.z_1_bar_all[:-1]
-        ws.z_1_bar_after = ws.z_1_bar_all[1:]
+        ws.c_1 = ws.c_1_all[1:]  # (6)
+        ws.c_1_before = ws.c_1_all[:-1]  # (6)
+        ws.h_1 = ws.h_1_all[1:]  # (8)
+        ws.h_1_before = ws.h_1_all[:-1]  # (8)
+        ws.i = np.arange(10)  # (38)
+        ws.z_1_bar = ws.z_1_bar_all[:-1]  # (25)
+        ws.z_1_bar_after = ws.z_1_bar_all[1:]  # (25)
 
 
 def per_sample_pass(ws):
@@ -602,13 +620,13 @@ def per_sample_pass(ws):
     np.add.reduce(ws.p, axis=1, out=ws.t[7])  # (12)
     # (13) p[n,i] = exp(z_3[n,i] - l[n])
     np.divide(ws.p, ws.t[7][:, None], out=ws.p)  # (13)
-    # z_3_bar[n,i] = p[n,i] - (i == y[n])
-    np.equal(ws.i, ws.y[:, None], out=ws.t[8])
-    np.subtract(ws.p, ws.t[8], out=ws.z_3_bar)
-    # b_3_bar[n,i] = z_3_bar[n,i]
-    np.copyto(ws.b_3_bar, ws.z_3_bar)
-    # W_3_bar[n,j,i] = y_2[n,j]*z_3_bar[n,i]
-    np.multiply(ws.z_3_bar[:, None], ws.y_2[:, :, None], out=ws.W_3_bar)
+    # (38) z_3_bar[n,i] = p[n,i] - (i == y[n])
+    np.equal(ws.i, ws.y[:, None], out=ws.t[8])  # (38)
+    np.subtract(ws.p, ws.t[8], out=ws.z_3_bar)  # (38)
+    # (39) b_3_bar[n,i] = z_3_bar[n,i]
+    np.copyto(ws.b_3_bar, ws.z_3_bar)  # (39)
+    # (40) W_3_bar[n,j,i] = y_2[n,j]*z_3_bar[n,i]
+    np.multiply(ws.z_3_bar[:, None], ws.y_2[:, :, None], out=ws.W_3_bar)  # (40)
     # (18) h_1_bar[n,t,j] = where(0.2 <= u_2[n,j], 5*sum[i](z_3_bar[n,i]*W_3[j,i])/4, 0)*(t ==
     #     7) + sum[m](z_1_bar[n,t+1,m]*U_1[j,m])
     np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.t[9])  # (18)
@@ -618,9 +636,9 @@ def per_sample_pass(ws):
     # (21) c_1_bar[n,t,j] = (1 - a_1[n,t,j]**2)*a_1_bar[n,t,j] + c_1_back[n,t+1,j]
     np.square(ws.a_1, out=ws.t[11])  # (21)
     np.subtract(1, ws.t[11], out=ws.t[11])  # (21)
-    # (25) z_1_bar[n,t,m] = where(0 <= m - 128 and m - 128 < 64, (1 -
-    #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(0 <= m - 64 and m - 64 < 64, (1 -
-    #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(0 <= m - 192, (1 -
+    # (25) z_1_bar[n,t,m] = where(128 <= m and m < 192, (1 -
+    #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(64 <= m and m < 128, (1 -
+    #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(192 <= m, (1 -
     #     o_1[n,t,m-192])*o_1[n,t,m-192]*o_1_bar[n,t,m-192], 0) + where(m < 64, (1 -
     #     i_1[n,t,m])*i_1[n,t,m]*i_1_bar[n,t,m], 0)
     np.square(ws.g_1, out=ws.t[12])  # (25)
@@ -651,9 +669,9 @@ def per_sample_pass(ws):
         c_1_before_t_1 = ws.c_1_before[t]  # (23)
         # (24) i_1_bar[n,t,j] = c_1_bar[n,t,j]*g_1[n,t,j]
         g_1_t_1 = ws.g_1[t]  # (24)
-        # (25) z_1_bar[n,t,m] = where(0 <= m - 128 and m - 128 < 64, (1 -
-        #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(0 <= m - 64 and m - 64 < 64, (1 -
-        #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(0 <= m - 192, (1 -
+        # (25) z_1_bar[n,t,m] = where(128 <= m and m < 192, (1 -
+        #     g_1[n,t,m-128]**2)*g_1_bar[n,t,m-128], 0) + where(64 <= m and m < 128, (1 -
+        #     f_1[n,t,m-64])*f_1[n,t,m-64]*f_1_bar[n,t,m-64], 0) + where(192 <= m, (1 -
         #     o_1[n,t,m-192])*o_1[n,t,m-192]*o_1_bar[n,t,m-192], 0) + where(m < 64, (1 -
         #     i_1[n,t,m])*i_1[n,t,m]*i_1_bar[n,t,m], 0)
         t_17 = ws.t[12][t]  # (25)
@@ -666,7 +684,7 @@ def per_sample_pass(ws):
         c_1_back_t = ws.c_1_back_pair[(8 - t) % 2]  # (26)
         np.matmul(z_1_bar_after_t, ws.U_1.T, out=ws.o_1_bar_t)  # (18)
         if t == 7:  # (18)
-            np.add(ws.o_1_bar_t, ws.t[9], out=ws.o_1_bar_t)
+            np.add(ws.o_1_bar_t, ws.t[9], out=ws.o_1_bar_t)  # (18)
         np.multiply(ws.o_1_bar_t, o_1_t_1, out=c_1_back_t)  # (19)
         np.multiply(a_1_t_1, ws.o_1_bar_t, out=ws.o_1_bar_t)  # (20)
         np.multiply(c_1_back_t, t_16, out=c_1_back_t)  # (21)
@@ -679,14 +697,14 @@ def per_sample_pass(ws):
         np.multiply(ws.g_1_bar_t, t_17, out=z_1_bar_t[:, 128:192])  # (25)
         np.multiply(ws.o_1_bar_t, t_19, out=z_1_bar_t[:, 192:])  # (25)
         np.multiply(c_1_back_t, f_1_t_1, out=c_1_back_t)  # (26)
-    # U_1_bar[n,j,m] = sum[t](h_1[n,t-1,j]*z_1_bar[n,t,m])
-    np.matmul(
+    # (41) U_1_bar[n,j,m] = sum[t](h_1[n,t-1,j]*z_1_bar[n,t,m])
+    np.matmul(  # (41)
         ws.h_1_before.transpose(1, 2, 0), ws.z_1_bar.transpose(1, 0, 2), out=ws.U_1_bar
     )
-    # b_1_bar[n,m] = sum[t](z_1_bar[n,t,m])
-    np.add.reduce(ws.z_1_bar, axis=0, out=ws.b_1_bar)
-    # W_1_bar[n,d,m] = sum[t](x[n,t,d]*z_1_bar[n,t,m])
-    np.matmul(ws.x.transpose(0, 2, 1), ws.z_1_bar.transpose(1, 0, 2), out=ws.W_1_bar)
+    # (42) b_1_bar[n,m] = sum[t](z_1_bar[n,t,m])
+    np.add.reduce(ws.z_1_bar, axis=0, out=ws.b_1_bar)  # (42)
+    # (43) W_1_bar[n,d,m] = sum[t](x[n,t,d]*z_1_bar[n,t,m])
+    np.matmul(ws.x.transpose(0, 2, 1), ws.z_1_bar.transpose(1, 0, 2), out=ws.W_1_bar)  # (43)
 
 
 class Optimizer:
@@ -695,8 +713,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.003, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (31)
+        ws.v = np.zeros_like(w)  # (32)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -735,42 +753,44 @@ def update(ws):
 def weighted_loss(z_3, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_3."""
     N = len(z_3)
-    # l[n] = logsumexp[i](z_3[n,i])
-    t_1 = np.maximum.reduce(z_3, axis=1)
-    p = np.subtract(z_3, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    t_3 = np.log(t_2)
-    # p[n,i] = exp(z_3[n,i] - l[n])
-    np.divide(p, t_2[:, None], out=p)
-    # L = mean[n]((l[n] - z_3[n,y[n]])*sample_weight[n])
-    n = np.arange(N)
-    t_4 = z_3[n, y]
-    np.subtract(t_4, t_1, out=t_4)
-    np.subtract(t_3, t_4, out=t_3)
-    t_5 = np.vdot(t_3, sample_weight)
-    L = t_5 / N
-    # z_3_bar[n,i] = (p[n,i] - (i == y[n]))*sample_weight[n]/N
-    z_3_bar = p.copy()
-    z_3_bar[n, y] -= 1
-    t_6 = np.divide(sample_weight, N)
-    np.multiply(t_6[:, None], z_3_bar, out=z_3_bar)
+    # (12) l[n] = logsumexp[i](z_3[n,i])
+    t_1 = np.maximum.reduce(z_3, axis=1)  # (12)
+    p = np.subtract(z_3, t_1[:, None])  # (12)
+    np.exp(p, out=p)  # (12)
+    t_2 = np.add.reduce(p, axis=1)  # (12)
+    t_3 = np.log(t_2)  # (12)
+    # (13) p[n,i] = exp(z_3[n,i] - l[n])
+    np.divide(p, t_2[:, None], out=p)  # (13)
+    # (35) L = mean[n]((l[n] - z_3[n,y[n]])*sample_weight[n])
+    n = np.arange(N)  # (35)
+    t_4 = z_3[n, y]  # (35)
+    np.subtract(t_4, t_1, out=t_4)  # (35)
+    np.subtract(t_3, t_4, out=t_3)  # (35)
+    t_5 = np.vdot(t_3, sample_weight)  # (35)
+    L = t_5 / N  # (35)
+    # (36) z_3_bar[n,i] = (p[n,i] - (i == y[n]))*sample_weight[n]/N
+    z_3_bar = p.copy()  # (36)
+    z_3_bar[n, y] -= 1  # (36)
+    t_6 = np.divide(sample_weight, N)  # (36)
+    np.multiply(t_6[:, None], z_3_bar, out=z_3_bar)  # (36)
     return L, z_3_bar
 
 
 def probabilities(z_3):
     """p[n,i] = exp(z_3[n,i])/sum[l](exp(z_3[n,l]))"""
-    t_1 = np.maximum.reduce(z_3, axis=1)
-    p = np.subtract(z_3, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    np.divide(p, t_2[:, None], out=p)
+    # (13) p[n,i] = exp(z_3[n,i] - l[n])
+    t_1 = np.maximum.reduce(z_3, axis=1)  # (13)
+    p = np.subtract(z_3, t_1[:, None])  # (13)
+    np.exp(p, out=p)  # (13)
+    t_2 = np.add.reduce(p, axis=1)  # (13)
+    np.divide(p, t_2[:, None], out=p)  # (13)
     return p
 
 
 def labels(z_3):
     """c[n] = argmax[i](z_3[n,i])"""
-    c = np.argmax(z_3, axis=1)
+    # (37) c[n] = argmax[i](z_3[n,i])
+    c = np.argmax(z_3, axis=1)  # (37)
     return c.astype(np.int64, copy=False)
 
 

@@ -9,15 +9,25 @@
 = 0.0001.
 
 Generated from digits_mlp.toml by `derive generate`; change the spec and generate it again, never
-this file. It needs NumPy only. A number such as (7) is that of an equation: digits_mlp.tex derives
-each of them under the same number. Those from (15) on are the equations of adam.
+this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+digits_mlp.html and digits_mlp.tex derive it under this number, and `derive explain` tells what
+stands behind a line.
+
+    (1) to (6)    the forward pass and the loss
+    (7) to (14)   the cotangents
+    (15) to (18)  a step of adam
+    (19) to (20)  the loss with a weight for each sample
+    (21)          labels
+    (22) to (26)  the gradient of each sample
+    (27) to (28)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
 all parameters and their cotangents one after the other, element p.
 
-Where a derivative does not exist: at the border of two cases it is that of the case which holds
-there (relu'(0) = 0).
+Where a derivative does not exist: relu'(0) = 0.
 
 A gradient on a batch of 32 takes 1.84 million floating-point operations and moves 406,492 bytes.
 """
@@ -52,10 +62,14 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["dense_1.W"][...] = 0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
-    params["dense_1.b"][...] = 0
-    params["dense_2.W"][...] = 0.41702882811414954*draw.random((128, 10)) - 0.20851441405707477
-    params["dense_2.b"][...] = 0
+    params["dense_1.W"][...] = (  # (27)
+        0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
+    )
+    params["dense_1.b"][...] = 0  # (28)
+    params["dense_2.W"][...] = (  # (27)
+        0.41702882811414954*draw.random((128, 10)) - 0.20851441405707477
+    )
+    params["dense_2.b"][...] = 0  # (28)
     return params
 
 
@@ -144,8 +158,8 @@ class Training:
         ws.t_6 = np.empty((N,), np.int64)
         ws.a_1_bar = np.empty((N, 128), dtype)
         ws.t_8 = np.empty((N, 128), bool)
-        ws.n = np.arange(N)
-        ws.t_5 = np.multiply(ws.n, 10)
+        ws.n = np.arange(N)  # (6)
+        ws.t_5 = np.multiply(ws.n, 10)  # (6)
 
 
 def forward_pass(ws):
@@ -227,8 +241,8 @@ class Inference:
         ws.t_3 = np.empty((N,), dtype)
         ws.t_6 = np.empty((N,), np.int64)
         ws.t_4 = np.empty((N,), dtype)
-        ws.n = np.arange(N)
-        ws.t_5 = np.multiply(ws.n, 10)
+        ws.n = np.arange(N)  # (6)
+        ws.t_5 = np.multiply(ws.n, 10)  # (6)
 
 
 def inference_pass(ws):
@@ -286,7 +300,7 @@ class PerSample:
         ws.t_3 = np.empty((N, 10), bool)
         ws.a_1_bar = np.empty((N, 128), dtype)
         ws.t_4 = np.empty((N, 128), bool)
-        ws.k = np.arange(10)
+        ws.k = np.arange(10)  # (22)
 
 
 def per_sample_pass(ws):
@@ -306,22 +320,22 @@ def per_sample_pass(ws):
     np.add.reduce(ws.p, axis=1, out=ws.t_2)  # (4)
     # (5) p[n,k] = exp(z_2[n,k] - l[n])
     np.divide(ws.p, ws.t_2[:, None], out=ws.p)  # (5)
-    # z_2_bar[n,k] = p[n,k] - (k == y[n])
-    np.equal(ws.k, ws.y[:, None], out=ws.t_3)
-    np.subtract(ws.p, ws.t_3, out=ws.z_2_bar)
-    # b_2_bar[n,k] = z_2_bar[n,k]
-    np.copyto(ws.b_2_bar, ws.z_2_bar)
-    # W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
-    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)
+    # (22) z_2_bar[n,k] = p[n,k] - (k == y[n])
+    np.equal(ws.k, ws.y[:, None], out=ws.t_3)  # (22)
+    np.subtract(ws.p, ws.t_3, out=ws.z_2_bar)  # (22)
+    # (23) b_2_bar[n,k] = z_2_bar[n,k]
+    np.copyto(ws.b_2_bar, ws.z_2_bar)  # (23)
+    # (24) W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
+    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)  # (24)
     # (10) a_1_bar[n,j] = sum[k](z_2_bar[n,k]*W_2[j,k])
     np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.a_1_bar)  # (10)
     # (11) z_1_bar[n,j] = where(0 < z_1[n,j], a_1_bar[n,j], 0)
     np.less(0, ws.a_1, out=ws.t_4)  # (11)
     np.multiply(ws.a_1_bar, ws.t_4, out=ws.z_1_bar)  # (11)
-    # b_1_bar[n,j] = z_1_bar[n,j]
-    np.copyto(ws.b_1_bar, ws.z_1_bar)
-    # W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
-    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)
+    # (25) b_1_bar[n,j] = z_1_bar[n,j]
+    np.copyto(ws.b_1_bar, ws.z_1_bar)  # (25)
+    # (26) W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
+    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)  # (26)
 
 
 class Optimizer:
@@ -330,8 +344,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.002, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (16)
+        ws.v = np.zeros_like(w)  # (17)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -373,42 +387,44 @@ def update(ws):
 def weighted_loss(z_2, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_2."""
     N = len(z_2)
-    # l[n] = logsumexp[k](z_2[n,k])
-    t_1 = np.maximum.reduce(z_2, axis=1)
-    p = np.subtract(z_2, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    t_3 = np.log(t_2)
-    # p[n,k] = exp(z_2[n,k] - l[n])
-    np.divide(p, t_2[:, None], out=p)
-    # L = mean[n]((l[n] - z_2[n,y[n]])*sample_weight[n])
-    n = np.arange(N)
-    t_4 = z_2[n, y]
-    np.subtract(t_4, t_1, out=t_4)
-    np.subtract(t_3, t_4, out=t_3)
-    t_5 = np.vdot(t_3, sample_weight)
-    L = t_5 / N
-    # z_2_bar[n,k] = (p[n,k] - (k == y[n]))*sample_weight[n]/N
-    z_2_bar = p.copy()
-    z_2_bar[n, y] -= 1
-    t_6 = np.divide(sample_weight, N)
-    np.multiply(t_6[:, None], z_2_bar, out=z_2_bar)
+    # (4) l[n] = logsumexp[k](z_2[n,k])
+    t_1 = np.maximum.reduce(z_2, axis=1)  # (4)
+    p = np.subtract(z_2, t_1[:, None])  # (4)
+    np.exp(p, out=p)  # (4)
+    t_2 = np.add.reduce(p, axis=1)  # (4)
+    t_3 = np.log(t_2)  # (4)
+    # (5) p[n,k] = exp(z_2[n,k] - l[n])
+    np.divide(p, t_2[:, None], out=p)  # (5)
+    # (19) L = mean[n]((l[n] - z_2[n,y[n]])*sample_weight[n])
+    n = np.arange(N)  # (19)
+    t_4 = z_2[n, y]  # (19)
+    np.subtract(t_4, t_1, out=t_4)  # (19)
+    np.subtract(t_3, t_4, out=t_3)  # (19)
+    t_5 = np.vdot(t_3, sample_weight)  # (19)
+    L = t_5 / N  # (19)
+    # (20) z_2_bar[n,k] = (p[n,k] - (k == y[n]))*sample_weight[n]/N
+    z_2_bar = p.copy()  # (20)
+    z_2_bar[n, y] -= 1  # (20)
+    t_6 = np.divide(sample_weight, N)  # (20)
+    np.multiply(t_6[:, None], z_2_bar, out=z_2_bar)  # (20)
     return L, z_2_bar
 
 
 def probabilities(z_2):
     """p[n,k] = exp(z_2[n,k])/sum[l](exp(z_2[n,l]))"""
-    t_1 = np.maximum.reduce(z_2, axis=1)
-    p = np.subtract(z_2, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    np.divide(p, t_2[:, None], out=p)
+    # (5) p[n,k] = exp(z_2[n,k] - l[n])
+    t_1 = np.maximum.reduce(z_2, axis=1)  # (5)
+    p = np.subtract(z_2, t_1[:, None])  # (5)
+    np.exp(p, out=p)  # (5)
+    t_2 = np.add.reduce(p, axis=1)  # (5)
+    np.divide(p, t_2[:, None], out=p)  # (5)
     return p
 
 
 def labels(z_2):
     """c[n] = argmax[k](z_2[n,k])"""
-    c = np.argmax(z_2, axis=1)
+    # (21) c[n] = argmax[k](z_2[n,k])
+    c = np.argmax(z_2, axis=1)  # (21)
     return c.astype(np.int64, copy=False)
 
 

@@ -9,8 +9,19 @@
 gradient_clip_norm = 1.
 
 Generated from first_a.toml by `derive generate`; change the spec and generate it again, never this
-file. It needs NumPy only. A number such as (7) is that of an equation: first_a.tex derives each of
-them under the same number. Those from (18) on are the equations of adam.
+file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+first_a.html and first_a.tex derive it under this number, and `derive explain` tells what stands
+behind a line.
+
+    (1) to (8)    the forward pass and the loss
+    (9) to (18)   the cotangents
+    (19) to (23)  a step of adam
+    (24) to (25)  the loss with a weight for each sample
+    (26)          labels
+    (27) to (33)  the gradient of each sample
+    (34) to (36)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
@@ -52,12 +63,18 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["embedding_1.E"][...] = draw.normal(size=(26, 8))
-    params["rnn_1.W"][...] = 0.5773502691896257*draw.random((8, 64)) - 0.28867513459481287
-    params["rnn_1.U"][...] = 0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
-    params["rnn_1.b"][...] = 0
-    params["dense_1.W"][...] = 0.5345224838248488*draw.random((64, 20)) - 0.2672612419124244
-    params["dense_1.b"][...] = 0
+    params["embedding_1.E"][...] = draw.normal(size=(26, 8))  # (34)
+    params["rnn_1.W"][...] = (  # (35)
+        0.5773502691896257*draw.random((8, 64)) - 0.28867513459481287
+    )
+    params["rnn_1.U"][...] = (  # (35)
+        0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
+    )
+    params["rnn_1.b"][...] = 0  # (36)
+    params["dense_1.W"][...] = (  # (35)
+        0.5345224838248488*draw.random((64, 20)) - 0.2672612419124244
+    )
+    params["dense_1.b"][...] = 0  # (36)
     return params
 
 
@@ -154,13 +171,13 @@ class Training:
         ws.s_2_bar_all = np.empty((21, N, 64), dtype)
         ws.t_16 = np.empty((N, 20), np.int64)
         ws.t_17 = np.empty((N, 20, 8), np.int64)
-        ws.d = np.arange(8)
-        ws.h_2 = ws.h_2_all[1:]
-        ws.h_2_before = ws.h_2_all[:-1]
-        ws.n = np.arange(N)
-        ws.t_8 = np.multiply(ws.n, 20)
-        ws.s_2_bar = ws.s_2_bar_all[:-1]
-        ws.s_2_bar_after = ws.s_2_bar_all[1:]
+        ws.d = np.arange(8)  # (1)
+        ws.h_2 = ws.h_2_all[1:]  # (3)
+        ws.h_2_before = ws.h_2_all[:-1]  # (3)
+        ws.n = np.arange(N)  # (8)
+        ws.t_8 = np.multiply(ws.n, 20)  # (8)
+        ws.s_2_bar = ws.s_2_bar_all[:-1]  # (13)
+        ws.s_2_bar_after = ws.s_2_bar_all[1:]  # (13)
 
 
 def forward_pass(ws):
@@ -168,90 +185,90 @@ def forward_pass(ws):
     N = len(ws.x)
     # (1) y_1[n,i,d] = E_1[x[n,i],d]
     np.take(ws.E_1, ws.x, axis=0, out=ws.y_1, mode="clip")  # (1)
-    # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j])
-    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (2)
-    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (2)
-    ws.h_2_all[0] = 0  # (2)
+    # (3) h_2[n,i,j] = tanh(sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j] + s_2[n,i,j])
+    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (3)
+    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (3)
+    ws.h_2_all[0] = 0  # (3)
     for i in range(20):
-        # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) +
-        #     b_2[j])
+        # (2) s_2[n,i,j] = sum[k](h_2[n,i-1,k]*U_2[k,j])
         h_2_before_i = ws.h_2_before[i]  # (2)
-        t_3 = ws.t_2[i]  # (2)
-        h_2_i = ws.h_2[i]  # (2)
+        # (3) h_2[n,i,j] = tanh(sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j] + s_2[n,i,j])
+        t_3 = ws.t_2[i]  # (3)
+        h_2_i = ws.h_2[i]  # (3)
         np.matmul(h_2_before_i, ws.U_2, out=h_2_i)  # (2)
-        np.add(t_3, h_2_i, out=h_2_i)  # (2)
-        np.tanh(h_2_i, out=h_2_i)  # (2)
-    # (4) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
-    np.matmul(ws.h_2[19], ws.W_3, out=ws.z_3)  # (4)
-    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
-    # (5) l[n] = logsumexp[i](z_3[n,i])
-    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (5)
-    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.p)  # (5)
-    np.exp(ws.p, out=ws.p)  # (5)
-    np.add.reduce(ws.p, axis=1, out=ws.t_5)  # (5)
-    np.log(ws.t_5, out=ws.t_6)  # (5)
-    # (6) p[n,i] = exp(z_3[n,i] - l[n])
-    np.divide(ws.p, ws.t_5[:, None], out=ws.p)  # (6)
-    # (7) L = mean[n](l[n] - z_3[n,y[n]])
-    np.add(ws.t_8, ws.y, out=ws.t_9)  # (7)
-    ws.z_3.reshape(-1).take(ws.t_9, None, ws.t_7, "clip")  # (7)
-    np.subtract(ws.t_7, ws.t_4, out=ws.t_7)  # (7)
-    np.subtract(ws.t_6, ws.t_7, out=ws.t_6)  # (7)
-    t_10 = np.add.reduce(ws.t_6, axis=None)  # (7)
-    L = t_10 / N  # (7)
+        np.add(t_3, h_2_i, out=h_2_i)  # (3)
+        np.tanh(h_2_i, out=h_2_i)  # (3)
+    # (5) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
+    np.matmul(ws.h_2[19], ws.W_3, out=ws.z_3)  # (5)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (5)
+    # (6) l[n] = logsumexp[i](z_3[n,i])
+    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (6)
+    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.p)  # (6)
+    np.exp(ws.p, out=ws.p)  # (6)
+    np.add.reduce(ws.p, axis=1, out=ws.t_5)  # (6)
+    np.log(ws.t_5, out=ws.t_6)  # (6)
+    # (7) p[n,i] = exp(z_3[n,i] - l[n])
+    np.divide(ws.p, ws.t_5[:, None], out=ws.p)  # (7)
+    # (8) L = mean[n](l[n] - z_3[n,y[n]])
+    np.add(ws.t_8, ws.y, out=ws.t_9)  # (8)
+    ws.z_3.reshape(-1).take(ws.t_9, None, ws.t_7, "clip")  # (8)
+    np.subtract(ws.t_7, ws.t_4, out=ws.t_7)  # (8)
+    np.subtract(ws.t_6, ws.t_7, out=ws.t_6)  # (8)
+    t_10 = np.add.reduce(ws.t_6, axis=None)  # (8)
+    L = t_10 / N  # (8)
     return L
 
 
 def loss_backward(ws):
     """The cotangent z_3_bar of the output."""
     N = len(ws.x)
-    # (8) z_3_bar[n,i] = (p[n,i] - (i == y[n]))/N
-    ws.z_3_bar.reshape(-1)[ws.t_9] -= 1  # (8)
-    np.divide(ws.z_3_bar, N, out=ws.z_3_bar)  # (8)
+    # (9) z_3_bar[n,i] = (p[n,i] - (i == y[n]))/N
+    ws.z_3_bar.reshape(-1)[ws.t_9] -= 1  # (9)
+    np.divide(ws.z_3_bar, N, out=ws.z_3_bar)  # (9)
 
 
 def backward_pass(ws):
     """The cotangents of all parameters, from z_3_bar."""
     N = len(ws.x)
-    # (9) b_3_bar[i] = sum[n](z_3_bar[n,i])
-    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (9)
-    # (10) W_3_bar[j,i] = sum[n](y_2[n,j]*z_3_bar[n,i])
-    np.matmul(ws.h_2[19].T, ws.z_3_bar, out=ws.W_3_bar)  # (10)
-    # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+    # (10) b_3_bar[i] = sum[n](z_3_bar[n,i])
+    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (10)
+    # (11) W_3_bar[j,i] = sum[n](y_2[n,j]*z_3_bar[n,i])
+    np.matmul(ws.h_2[19].T, ws.z_3_bar, out=ws.W_3_bar)  # (11)
+    # (12) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
     #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
-    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.t_11)  # (11)
-    # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
-    np.square(ws.h_2, out=ws.t_12)  # (12)
-    np.subtract(1, ws.t_12, out=ws.t_12)  # (12)
-    ws.s_2_bar_all[-1] = 0  # (12)
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.t_11)  # (12)
+    # (13) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+    np.square(ws.h_2, out=ws.t_12)  # (13)
+    np.subtract(1, ws.t_12, out=ws.t_12)  # (13)
+    ws.s_2_bar_all[-1] = 0  # (13)
     for i in range(19, -1, -1):
-        # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+        # (12) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
         #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
-        s_2_bar_after_i = ws.s_2_bar_after[i]  # (11)
-        # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
-        t_13 = ws.t_12[i]  # (12)
-        s_2_bar_i = ws.s_2_bar[i]  # (12)
-        np.matmul(s_2_bar_after_i, ws.U_2.T, out=s_2_bar_i)  # (11)
-        if i == 19:  # (11)
-            np.add(s_2_bar_i, ws.t_11, out=s_2_bar_i)
-        np.multiply(s_2_bar_i, t_13, out=s_2_bar_i)  # (12)
-    # (13) U_2_bar[k,j] = sum[n,i](h_2[n,i-1,k]*s_2_bar[n,i,j])
-    np.matmul(  # (13)
+        s_2_bar_after_i = ws.s_2_bar_after[i]  # (12)
+        # (13) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+        t_13 = ws.t_12[i]  # (13)
+        s_2_bar_i = ws.s_2_bar[i]  # (13)
+        np.matmul(s_2_bar_after_i, ws.U_2.T, out=s_2_bar_i)  # (12)
+        if i == 19:  # (12)
+            np.add(s_2_bar_i, ws.t_11, out=s_2_bar_i)  # (12)
+        np.multiply(s_2_bar_i, t_13, out=s_2_bar_i)  # (13)
+    # (14) U_2_bar[k,j] = sum[n,i](h_2[n,i-1,k]*s_2_bar[n,i,j])
+    np.matmul(  # (14)
         ws.h_2_before.reshape(20*N, 64).T, ws.s_2_bar.reshape(20*N, 64), out=ws.U_2_bar
     )
-    # (14) b_2_bar[j] = sum[n,i](s_2_bar[n,i,j])
-    np.add.reduce(ws.s_2_bar, axis=(0, 1), out=ws.b_2_bar)  # (14)
-    # (15) W_2_bar[d,j] = sum[n,i](y_1[n,i,d]*s_2_bar[n,i,j])
-    np.copyto(ws.t_14, ws.y_1.T)  # (15)
-    np.matmul(ws.t_14.reshape(8, 20*N), ws.s_2_bar.reshape(20*N, 64), out=ws.W_2_bar)  # (15)
-    # (16) y_1_bar[n,i,d] = sum[j](s_2_bar[n,i,j]*W_2[d,j])
-    np.matmul(ws.s_2_bar.reshape(20*N, 64), ws.W_2.T, out=ws.y_1_bar.reshape(20*N, 8))  # (16)
-    # (17) E_1_bar[v,d] = sum[n,i]((v == x[n,i])*y_1_bar[n,i,d])
-    np.copyto(ws.t_15, ws.y_1_bar.transpose(1, 0, 2))  # (17)
-    np.multiply(ws.x, 8, out=ws.t_16)  # (17)
-    np.add(ws.d, ws.t_16[:, :, None], out=ws.t_17)  # (17)
-    ws.E_1_bar.fill(0)  # (17)
-    np.add.at(ws.E_1_bar.reshape(-1), ws.t_17.reshape(-1), ws.t_15.reshape(-1))  # (17)
+    # (15) b_2_bar[j] = sum[n,i](s_2_bar[n,i,j])
+    np.add.reduce(ws.s_2_bar, axis=(0, 1), out=ws.b_2_bar)  # (15)
+    # (16) W_2_bar[d,j] = sum[n,i](y_1[n,i,d]*s_2_bar[n,i,j])
+    np.copyto(ws.t_14, ws.y_1.T)  # (16)
+    np.matmul(ws.t_14.reshape(8, 20*N), ws.s_2_bar.reshape(20*N, 64), out=ws.W_2_bar)  # (16)
+    # (17) y_1_bar[n,i,d] = sum[j](s_2_bar[n,i,j]*W_2[d,j])
+    np.matmul(ws.s_2_bar.reshape(20*N, 64), ws.W_2.T, out=ws.y_1_bar.reshape(20*N, 8))  # (17)
+    # (18) E_1_bar[v,d] = sum[n,i]((v == x[n,i])*y_1_bar[n,i,d])
+    np.copyto(ws.t_15, ws.y_1_bar.transpose(1, 0, 2))  # (18)
+    np.multiply(ws.x, 8, out=ws.t_16)  # (18)
+    np.add(ws.d, ws.t_16[:, :, None], out=ws.t_17)  # (18)
+    ws.E_1_bar.fill(0)  # (18)
+    np.add.at(ws.E_1_bar.reshape(-1), ws.t_17.reshape(-1), ws.t_15.reshape(-1))  # (18)
 
 
 class Inference:
@@ -278,8 +295,8 @@ class Inference:
         ws.t_6 = np.empty((N,), dtype)
         ws.t_9 = np.empty((N,), np.int64)
         ws.t_7 = np.empty((N,), dtype)
-        ws.n = np.arange(N)
-        ws.t_8 = np.multiply(ws.n, 20)
+        ws.n = np.arange(N)  # (8)
+        ws.t_8 = np.multiply(ws.n, 20)  # (8)
 
 
 def inference_pass(ws):
@@ -287,41 +304,41 @@ def inference_pass(ws):
     N = len(ws.x)
     # (1) y_1[n,i,d] = E_1[x[n,i],d]
     np.take(ws.E_1, ws.x, axis=0, out=ws.y_1, mode="clip")  # (1)
-    # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j])
-    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (2)
-    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (2)
-    ws.h_2_pair[0] = 0  # (2)
+    # (3) h_2[n,i,j] = tanh(sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j] + s_2[n,i,j])
+    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (3)
+    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (3)
+    ws.h_2_pair[0] = 0  # (3)
     for i in range(20):
-        # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) +
-        #     b_2[j])
+        # (2) s_2[n,i,j] = sum[k](h_2[n,i-1,k]*U_2[k,j])
         h_2_before_i = ws.h_2_pair[i % 2]  # (2)
-        t_3 = ws.t_2[i]  # (2)
-        h_2_i = ws.h_2_pair[(i + 1) % 2]  # (2)
+        # (3) h_2[n,i,j] = tanh(sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j] + s_2[n,i,j])
+        t_3 = ws.t_2[i]  # (3)
+        h_2_i = ws.h_2_pair[(i + 1) % 2]  # (3)
         np.matmul(h_2_before_i, ws.U_2, out=h_2_i)  # (2)
-        np.add(t_3, h_2_i, out=h_2_i)  # (2)
-        np.tanh(h_2_i, out=h_2_i)  # (2)
-    # (4) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
-    np.matmul(ws.h_2_pair[20 % 2], ws.W_3, out=ws.z_3)  # (4)
-    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
+        np.add(t_3, h_2_i, out=h_2_i)  # (3)
+        np.tanh(h_2_i, out=h_2_i)  # (3)
+    # (5) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
+    np.matmul(ws.h_2_pair[20 % 2], ws.W_3, out=ws.z_3)  # (5)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (5)
     return ws.z_3
 
 
 def loss_pass(ws):
     """The loss of that output for `ws.y`."""
     N = len(ws.x)
-    # (5) l[n] = logsumexp[i](z_3[n,i])
-    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (5)
-    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.t_5)  # (5)
-    np.exp(ws.t_5, out=ws.t_5)  # (5)
-    np.add.reduce(ws.t_5, axis=1, out=ws.t_6)  # (5)
-    np.log(ws.t_6, out=ws.t_6)  # (5)
-    # (7) L = mean[n](l[n] - z_3[n,y[n]])
-    np.add(ws.t_8, ws.y, out=ws.t_9)  # (7)
-    ws.z_3.reshape(-1).take(ws.t_9, None, ws.t_7, "clip")  # (7)
-    np.subtract(ws.t_7, ws.t_4, out=ws.t_7)  # (7)
-    np.subtract(ws.t_6, ws.t_7, out=ws.t_6)  # (7)
-    t_10 = np.add.reduce(ws.t_6, axis=None)  # (7)
-    L = t_10 / N  # (7)
+    # (6) l[n] = logsumexp[i](z_3[n,i])
+    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (6)
+    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.t_5)  # (6)
+    np.exp(ws.t_5, out=ws.t_5)  # (6)
+    np.add.reduce(ws.t_5, axis=1, out=ws.t_6)  # (6)
+    np.log(ws.t_6, out=ws.t_6)  # (6)
+    # (8) L = mean[n](l[n] - z_3[n,y[n]])
+    np.add(ws.t_8, ws.y, out=ws.t_9)  # (8)
+    ws.z_3.reshape(-1).take(ws.t_9, None, ws.t_7, "clip")  # (8)
+    np.subtract(ws.t_7, ws.t_4, out=ws.t_7)  # (8)
+    np.subtract(ws.t_6, ws.t_7, out=ws.t_6)  # (8)
+    t_10 = np.add.reduce(ws.t_6, axis=None)  # (8)
+    L = t_10 / N  # (8)
     return L
 
 
@@ -359,15 +376,15 @@ class PerSample:
         ws.s_2_bar_all = np.empty((21, N, 64), dtype)
         ws.t_11 = np.empty((N, 20), np.int64)
         ws.t_14 = np.empty((N, 20, 8), np.int64)
-        ws.d = np.arange(8)
-        ws.h_2 = ws.h_2_all[1:]
-        ws.h_2_before = ws.h_2_all[:-1]
-        ws.i_1 = np.arange(20)
-        ws.s_2_bar = ws.s_2_bar_all[:-1]
-        ws.s_2_bar_after = ws.s_2_bar_all[1:]
-        ws.n = np.arange(N)
-        ws.t_12 = np.multiply(ws.n, 208)
-        ws.t_13 = np.add(ws.t_12[:, None], ws.d)
+        ws.d = np.arange(8)  # (1)
+        ws.h_2 = ws.h_2_all[1:]  # (3)
+        ws.h_2_before = ws.h_2_all[:-1]  # (3)
+        ws.i_1 = np.arange(20)  # (27)
+        ws.s_2_bar = ws.s_2_bar_all[:-1]  # (13)
+        ws.s_2_bar_after = ws.s_2_bar_all[1:]  # (13)
+        ws.n = np.arange(N)  # (33)
+        ws.t_12 = np.multiply(ws.n, 208)  # (33)
+        ws.t_13 = np.add(ws.t_12[:, None], ws.d)  # (33)
 
 
 def per_sample_pass(ws):
@@ -375,70 +392,70 @@ def per_sample_pass(ws):
     N = len(ws.x)
     # (1) y_1[n,i,d] = E_1[x[n,i],d]
     np.take(ws.E_1, ws.x, axis=0, out=ws.y_1, mode="clip")  # (1)
-    # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j])
-    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (2)
-    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (2)
-    ws.h_2_all[0] = 0  # (2)
+    # (3) h_2[n,i,j] = tanh(sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j] + s_2[n,i,j])
+    np.matmul(ws.y_1.reshape(20*N, 8), ws.W_2, out=ws.t_1.reshape(20*N, 64))  # (3)
+    np.add(ws.t_1.transpose(1, 0, 2), ws.b_2, out=ws.t_2)  # (3)
+    ws.h_2_all[0] = 0  # (3)
     for i in range(20):
-        # (2) h_2[n,i,j] = tanh(sum[k](h_2[n,i-1,k]*U_2[k,j]) + sum[d](y_1[n,i,d]*W_2[d,j]) +
-        #     b_2[j])
+        # (2) s_2[n,i,j] = sum[k](h_2[n,i-1,k]*U_2[k,j])
         h_2_before_i = ws.h_2_before[i]  # (2)
-        t_3 = ws.t_2[i]  # (2)
-        h_2_i = ws.h_2[i]  # (2)
+        # (3) h_2[n,i,j] = tanh(sum[d](y_1[n,i,d]*W_2[d,j]) + b_2[j] + s_2[n,i,j])
+        t_3 = ws.t_2[i]  # (3)
+        h_2_i = ws.h_2[i]  # (3)
         np.matmul(h_2_before_i, ws.U_2, out=h_2_i)  # (2)
-        np.add(t_3, h_2_i, out=h_2_i)  # (2)
-        np.tanh(h_2_i, out=h_2_i)  # (2)
-    # (4) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
-    np.matmul(ws.h_2[19], ws.W_3, out=ws.z_3)  # (4)
-    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (4)
-    # (5) l[n] = logsumexp[i](z_3[n,i])
-    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (5)
-    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.p)  # (5)
-    np.exp(ws.p, out=ws.p)  # (5)
-    np.add.reduce(ws.p, axis=1, out=ws.t_5)  # (5)
-    # (6) p[n,i] = exp(z_3[n,i] - l[n])
-    np.divide(ws.p, ws.t_5[:, None], out=ws.p)  # (6)
-    # z_3_bar[n,i] = p[n,i] - (i == y[n])
-    np.equal(ws.i_1, ws.y[:, None], out=ws.t_6)
-    np.subtract(ws.p, ws.t_6, out=ws.z_3_bar)
-    # b_3_bar[n,i] = z_3_bar[n,i]
-    np.copyto(ws.b_3_bar, ws.z_3_bar)
-    # W_3_bar[n,j,i] = y_2[n,j]*z_3_bar[n,i]
-    np.multiply(ws.z_3_bar[:, None], ws.h_2[19][:, :, None], out=ws.W_3_bar)
-    # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+        np.add(t_3, h_2_i, out=h_2_i)  # (3)
+        np.tanh(h_2_i, out=h_2_i)  # (3)
+    # (5) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
+    np.matmul(ws.h_2[19], ws.W_3, out=ws.z_3)  # (5)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (5)
+    # (6) l[n] = logsumexp[i](z_3[n,i])
+    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_4)  # (6)
+    np.subtract(ws.z_3, ws.t_4[:, None], out=ws.p)  # (6)
+    np.exp(ws.p, out=ws.p)  # (6)
+    np.add.reduce(ws.p, axis=1, out=ws.t_5)  # (6)
+    # (7) p[n,i] = exp(z_3[n,i] - l[n])
+    np.divide(ws.p, ws.t_5[:, None], out=ws.p)  # (7)
+    # (27) z_3_bar[n,i] = p[n,i] - (i == y[n])
+    np.equal(ws.i_1, ws.y[:, None], out=ws.t_6)  # (27)
+    np.subtract(ws.p, ws.t_6, out=ws.z_3_bar)  # (27)
+    # (28) b_3_bar[n,i] = z_3_bar[n,i]
+    np.copyto(ws.b_3_bar, ws.z_3_bar)  # (28)
+    # (29) W_3_bar[n,j,i] = y_2[n,j]*z_3_bar[n,i]
+    np.multiply(ws.z_3_bar[:, None], ws.h_2[19][:, :, None], out=ws.W_3_bar)  # (29)
+    # (12) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
     #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
-    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.t_7)  # (11)
-    # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
-    np.square(ws.h_2, out=ws.t_8)  # (12)
-    np.subtract(1, ws.t_8, out=ws.t_8)  # (12)
-    ws.s_2_bar_all[-1] = 0  # (12)
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.t_7)  # (12)
+    # (13) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+    np.square(ws.h_2, out=ws.t_8)  # (13)
+    np.subtract(1, ws.t_8, out=ws.t_8)  # (13)
+    ws.s_2_bar_all[-1] = 0  # (13)
     for i in range(19, -1, -1):
-        # (11) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
+        # (12) h_2_bar[n,i,j] = sum[i_1](z_3_bar[n,i_1]*W_3[j,i_1])*(i == 19) +
         #     sum[j_1](s_2_bar[n,i+1,j_1]*U_2[j,j_1])
-        s_2_bar_after_i = ws.s_2_bar_after[i]  # (11)
-        # (12) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
-        t_9 = ws.t_8[i]  # (12)
-        s_2_bar_i = ws.s_2_bar[i]  # (12)
-        np.matmul(s_2_bar_after_i, ws.U_2.T, out=s_2_bar_i)  # (11)
-        if i == 19:  # (11)
-            np.add(s_2_bar_i, ws.t_7, out=s_2_bar_i)
-        np.multiply(s_2_bar_i, t_9, out=s_2_bar_i)  # (12)
-    # U_2_bar[n,k,j] = sum[i](h_2[n,i-1,k]*s_2_bar[n,i,j])
-    np.matmul(
+        s_2_bar_after_i = ws.s_2_bar_after[i]  # (12)
+        # (13) s_2_bar[n,i,j] = (1 - h_2[n,i,j]**2)*h_2_bar[n,i,j]
+        t_9 = ws.t_8[i]  # (13)
+        s_2_bar_i = ws.s_2_bar[i]  # (13)
+        np.matmul(s_2_bar_after_i, ws.U_2.T, out=s_2_bar_i)  # (12)
+        if i == 19:  # (12)
+            np.add(s_2_bar_i, ws.t_7, out=s_2_bar_i)  # (12)
+        np.multiply(s_2_bar_i, t_9, out=s_2_bar_i)  # (13)
+    # (30) U_2_bar[n,k,j] = sum[i](h_2[n,i-1,k]*s_2_bar[n,i,j])
+    np.matmul(  # (30)
         ws.h_2_before.transpose(1, 2, 0), ws.s_2_bar.transpose(1, 0, 2), out=ws.U_2_bar
     )
-    # b_2_bar[n,j] = sum[i](s_2_bar[n,i,j])
-    np.add.reduce(ws.s_2_bar, axis=0, out=ws.b_2_bar)
-    # W_2_bar[n,d,j] = sum[i](s_2_bar[n,i,j]*y_1[n,i,d])
-    np.matmul(ws.y_1.transpose(0, 2, 1), ws.s_2_bar.transpose(1, 0, 2), out=ws.W_2_bar)
-    # (16) y_1_bar[n,i,d] = sum[j](s_2_bar[n,i,j]*W_2[d,j])
-    np.matmul(ws.s_2_bar.reshape(20*N, 64), ws.W_2.T, out=ws.y_1_bar.reshape(20*N, 8))  # (16)
-    # E_1_bar[n,v,d] = sum[i]((v == x[n,i])*y_1_bar[n,i,d])
-    np.copyto(ws.t_10, ws.y_1_bar.transpose(1, 0, 2))
-    np.multiply(ws.x, 8, out=ws.t_11)
-    np.add(ws.t_13[:, None], ws.t_11[:, :, None], out=ws.t_14)
-    ws.E_1_bar.fill(0)
-    np.add.at(ws.E_1_bar.reshape(-1), ws.t_14.reshape(-1), ws.t_10.reshape(-1))
+    # (31) b_2_bar[n,j] = sum[i](s_2_bar[n,i,j])
+    np.add.reduce(ws.s_2_bar, axis=0, out=ws.b_2_bar)  # (31)
+    # (32) W_2_bar[n,d,j] = sum[i](s_2_bar[n,i,j]*y_1[n,i,d])
+    np.matmul(ws.y_1.transpose(0, 2, 1), ws.s_2_bar.transpose(1, 0, 2), out=ws.W_2_bar)  # (32)
+    # (17) y_1_bar[n,i,d] = sum[j](s_2_bar[n,i,j]*W_2[d,j])
+    np.matmul(ws.s_2_bar.reshape(20*N, 64), ws.W_2.T, out=ws.y_1_bar.reshape(20*N, 8))  # (17)
+    # (33) E_1_bar[n,v,d] = sum[i]((v == x[n,i])*y_1_bar[n,i,d])
+    np.copyto(ws.t_10, ws.y_1_bar.transpose(1, 0, 2))  # (33)
+    np.multiply(ws.x, 8, out=ws.t_11)  # (33)
+    np.add(ws.t_13[:, None], ws.t_11[:, :, None], out=ws.t_14)  # (33)
+    ws.E_1_bar.fill(0)  # (33)
+    np.add.at(ws.E_1_bar.reshape(-1), ws.t_14.reshape(-1), ws.t_10.reshape(-1))  # (33)
 
 
 class Optimizer:
@@ -447,8 +464,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.002, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (21)
+        ws.v = np.zeros_like(w)  # (22)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -465,70 +482,72 @@ def update(ws):
     t = int(ws.t)
     learning_rate = ws.learning_rate
     g = ws.g
-    # (18) g_norm = sqrt(sum[p](g[p]**2))
-    s = np.vdot(g, g)  # (18)
-    g_norm = np.sqrt(s)  # (18)
+    # (19) g_norm = sqrt(sum[p](g[p]**2))
+    s = np.vdot(g, g)  # (19)
+    g_norm = np.sqrt(s)  # (19)
     for w, g, m, v, slot_1, slot_2 in ws.tiles:
-        # (19) g_clipped[p] = where(1 < g_norm, 1/g_norm, 1)*g[p]
-        np.multiply(g, (1 / np.maximum(g_norm, 1)) if (1 < g_norm) else 1, out=slot_1)  # (19)
-        # (20) m_next[p] = 0.1*g_clipped[p] + 0.9*m[p]
-        np.multiply(m, 0.9, out=m)  # (20)
-        np.multiply(slot_1, 0.1, out=slot_2)  # (20)
-        np.add(m, slot_2, out=m)  # (20)
-        # (21) v_next[p] = 0.001*g_clipped[p]**2 + 0.999*v[p]
-        np.square(slot_1, out=slot_1)  # (21)
-        np.multiply(slot_1, 0.001, out=slot_1)  # (21)
-        np.multiply(v, 0.999, out=v)  # (21)
-        np.add(slot_1, v, out=v)  # (21)
-        # (22) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
+        # (20) g_clipped[p] = where(1 < g_norm, 1/g_norm, 1)*g[p]
+        np.multiply(g, (1 / np.maximum(g_norm, 1)) if (1 < g_norm) else 1, out=slot_1)  # (20)
+        # (21) m_next[p] = 0.1*g_clipped[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (21)
+        np.multiply(slot_1, 0.1, out=slot_2)  # (21)
+        np.add(m, slot_2, out=m)  # (21)
+        # (22) v_next[p] = 0.001*g_clipped[p]**2 + 0.999*v[p]
+        np.square(slot_1, out=slot_1)  # (22)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (22)
+        np.multiply(v, 0.999, out=v)  # (22)
+        np.add(slot_1, v, out=v)  # (22)
+        # (23) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
         #     sqrt(v_next[p]/(1 - (0.999)**t))))
-        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (22)
-        np.sqrt(slot_1, out=slot_1)  # (22)
-        np.add(slot_1, 1e-08, out=slot_1)  # (22)
-        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (22)
-        np.divide(slot_2, slot_1, out=slot_2)  # (22)
-        np.subtract(w, slot_2, out=w)  # (22)
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (23)
+        np.sqrt(slot_1, out=slot_1)  # (23)
+        np.add(slot_1, 1e-08, out=slot_1)  # (23)
+        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (23)
+        np.divide(slot_2, slot_1, out=slot_2)  # (23)
+        np.subtract(w, slot_2, out=w)  # (23)
 
 
 def weighted_loss(z_3, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_3."""
     N = len(z_3)
-    # l[n] = logsumexp[i](z_3[n,i])
-    t_1 = np.maximum.reduce(z_3, axis=1)
-    p = np.subtract(z_3, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    t_3 = np.log(t_2)
-    # p[n,i] = exp(z_3[n,i] - l[n])
-    np.divide(p, t_2[:, None], out=p)
-    # L = mean[n]((l[n] - z_3[n,y[n]])*sample_weight[n])
-    n = np.arange(N)
-    t_4 = z_3[n, y]
-    np.subtract(t_4, t_1, out=t_4)
-    np.subtract(t_3, t_4, out=t_3)
-    t_5 = np.vdot(t_3, sample_weight)
-    L = t_5 / N
-    # z_3_bar[n,i] = (p[n,i] - (i == y[n]))*sample_weight[n]/N
-    z_3_bar = p.copy()
-    z_3_bar[n, y] -= 1
-    t_6 = np.divide(sample_weight, N)
-    np.multiply(t_6[:, None], z_3_bar, out=z_3_bar)
+    # (6) l[n] = logsumexp[i](z_3[n,i])
+    t_1 = np.maximum.reduce(z_3, axis=1)  # (6)
+    p = np.subtract(z_3, t_1[:, None])  # (6)
+    np.exp(p, out=p)  # (6)
+    t_2 = np.add.reduce(p, axis=1)  # (6)
+    t_3 = np.log(t_2)  # (6)
+    # (7) p[n,i] = exp(z_3[n,i] - l[n])
+    np.divide(p, t_2[:, None], out=p)  # (7)
+    # (24) L = mean[n]((l[n] - z_3[n,y[n]])*sample_weight[n])
+    n = np.arange(N)  # (24)
+    t_4 = z_3[n, y]  # (24)
+    np.subtract(t_4, t_1, out=t_4)  # (24)
+    np.subtract(t_3, t_4, out=t_3)  # (24)
+    t_5 = np.vdot(t_3, sample_weight)  # (24)
+    L = t_5 / N  # (24)
+    # (25) z_3_bar[n,i] = (p[n,i] - (i == y[n]))*sample_weight[n]/N
+    z_3_bar = p.copy()  # (25)
+    z_3_bar[n, y] -= 1  # (25)
+    t_6 = np.divide(sample_weight, N)  # (25)
+    np.multiply(t_6[:, None], z_3_bar, out=z_3_bar)  # (25)
     return L, z_3_bar
 
 
 def probabilities(z_3):
     """p[n,i] = exp(z_3[n,i])/sum[l](exp(z_3[n,l]))"""
-    t_1 = np.maximum.reduce(z_3, axis=1)
-    p = np.subtract(z_3, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    np.divide(p, t_2[:, None], out=p)
+    # (7) p[n,i] = exp(z_3[n,i] - l[n])
+    t_1 = np.maximum.reduce(z_3, axis=1)  # (7)
+    p = np.subtract(z_3, t_1[:, None])  # (7)
+    np.exp(p, out=p)  # (7)
+    t_2 = np.add.reduce(p, axis=1)  # (7)
+    np.divide(p, t_2[:, None], out=p)  # (7)
     return p
 
 
 def labels(z_3):
     """c[n] = argmax[i](z_3[n,i])"""
-    c = np.argmax(z_3, axis=1)
+    # (26) c[n] = argmax[i](z_3[n,i])
+    c = np.argmax(z_3, axis=1)  # (26)
     return c.astype(np.int64, copy=False)
 
 

@@ -17,14 +17,25 @@
 38,218 parameters, float32. Loss: softmax_cross_entropy. Optimizer: adamw, learning_rate = 0.001.
 
 Generated from residual_mlp.toml by `derive generate`; change the spec and generate it again, never
-this file. It needs NumPy only. A number such as (7) is that of an equation: residual_mlp.tex
-derives each of them under the same number. Those from (51) on are the equations of adamw.
+this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+residual_mlp.html and residual_mlp.tex derive it under this number, and `derive explain` tells what
+stands behind a line.
+
+    (1) to (23)   the forward pass and the loss
+    (24) to (52)  the cotangents
+    (53) to (56)  a step of adamw
+    (57) to (58)  the loss with a weight for each sample
+    (59)          labels
+    (60) to (76)  the gradient of each sample
+    (77) to (79)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
 all parameters and their cotangents one after the other, element p.
 
-A gradient on a batch of 32 takes 8.01 million floating-point operations and moves 3.6 million
+A gradient on a batch of 32 takes 8.01 million floating-point operations and moves 3.57 million
 bytes.
 """
 
@@ -70,22 +81,34 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["stem.W"][...] = 0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
-    params["stem.b"][...] = 0
-    params["layer_norm_1.gamma"][...] = 1
-    params["layer_norm_1.beta"][...] = 0
-    params["dense_2.W"][...] = 0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
-    params["dense_2.b"][...] = 0
-    params["inner_1.W"][...] = 0.3535533905932738*draw.random((128, 64)) - 0.1767766952966369
-    params["inner_1.b"][...] = 0
-    params["layer_norm_2.gamma"][...] = 1
-    params["layer_norm_2.beta"][...] = 0
-    params["dense_4.W"][...] = 0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
-    params["dense_4.b"][...] = 0
-    params["inner_2.W"][...] = 0.3535533905932738*draw.random((128, 64)) - 0.1767766952966369
-    params["inner_2.b"][...] = 0
-    params["dense_6.W"][...] = 0.5694947974514994*draw.random((64, 10)) - 0.2847473987257497
-    params["dense_6.b"][...] = 0
+    params["stem.W"][...] = (  # (77)
+        0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
+    )
+    params["stem.b"][...] = 0  # (78)
+    params["layer_norm_1.gamma"][...] = 1  # (79)
+    params["layer_norm_1.beta"][...] = 0  # (78)
+    params["dense_2.W"][...] = (  # (77)
+        0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
+    )
+    params["dense_2.b"][...] = 0  # (78)
+    params["inner_1.W"][...] = (  # (77)
+        0.3535533905932738*draw.random((128, 64)) - 0.1767766952966369
+    )
+    params["inner_1.b"][...] = 0  # (78)
+    params["layer_norm_2.gamma"][...] = 1  # (79)
+    params["layer_norm_2.beta"][...] = 0  # (78)
+    params["dense_4.W"][...] = (  # (77)
+        0.3535533905932738*draw.random((64, 128)) - 0.1767766952966369
+    )
+    params["dense_4.b"][...] = 0  # (78)
+    params["inner_2.W"][...] = (  # (77)
+        0.3535533905932738*draw.random((128, 64)) - 0.1767766952966369
+    )
+    params["inner_2.b"][...] = 0  # (78)
+    params["dense_6.W"][...] = (  # (77)
+        0.5694947974514994*draw.random((64, 10)) - 0.2847473987257497
+    )
+    params["dense_6.b"][...] = 0  # (78)
     return params
 
 
@@ -179,17 +202,16 @@ class Training:
         ws.y_5 = ws.z_1
         ws.y_9 = ws.z_1
         ws.y_9_bar = ws.z_1
-        ws.y_5_bar = ws.z_1
-        ws.z_1_bar = ws.z_1
+        ws.y_2_bar = ws.z_1
+        ws.x_hat_2_bar = ws.z_1
         ws.mu_2 = np.empty((N,), dtype)
+        ws.m_2 = ws.mu_2
         ws.sd_2 = ws.mu_2
         ws.x_hat_2 = np.empty((N, 64), dtype)
-        ws.t_33 = ws.x_hat_2
+        ws.z_1_bar = ws.x_hat_2
         ws.y_2 = np.empty((N, 64), dtype)
-        ws.y_2_bar = ws.y_2
-        ws.x_hat_2_bar = ws.y_2
         ws.z_3 = np.empty((N, 128), dtype)
-        ws.t_29 = ws.z_3
+        ws.t_28 = ws.z_3
         ws.t_1 = np.empty((N, 128), bool)
         ws.slot_7 = np.empty(128*N, dtype)
         ws.t_2 = ws.slot_7[:128*N].reshape(N, 128)
@@ -201,13 +223,14 @@ class Training:
         ws.t_5 = ws.t_3
         ws.t_6 = ws.t_3
         ws.a_3 = ws.t_3
-        ws.t_30 = ws.t_3
+        ws.t_29 = ws.t_3
         ws.t_4 = np.empty((N, 128), dtype)
         ws.z_3_bar = ws.t_4
         ws.t_7 = np.empty((N, 128), dtype)
         ws.mu_6 = np.empty((N,), dtype)
+        ws.m_6 = ws.mu_6
         ws.sd_6 = ws.mu_6
-        ws.t_31 = ws.mu_6
+        ws.t_30 = ws.mu_6
         ws.y_6 = np.empty((N, 64), dtype)
         ws.y_6_bar = ws.y_6
         ws.x_hat_6_bar = ws.y_6
@@ -228,11 +251,11 @@ class Training:
         ws.z_7_bar = ws.t_12
         ws.slot_18 = np.empty(128*N, dtype)
         ws.t_15 = ws.slot_18[:128*N].reshape(N, 128)
-        ws.t_28 = ws.slot_18[:64*N].reshape(N, 64)
+        ws.y_5_bar = ws.slot_18[:64*N].reshape(N, 64)
         ws.z_10 = np.empty((N, 10), dtype)
         ws.t_17 = np.empty((N,), dtype)
         ws.t_26 = ws.t_17
-        ws.t_32 = ws.t_17
+        ws.t_31 = ws.t_17
         ws.p = np.empty((N, 10), dtype)
         ws.z_10_bar = ws.p
         ws.t_18 = np.empty((N,), dtype)
@@ -240,8 +263,8 @@ class Training:
         ws.t_27 = ws.t_18
         ws.t_19 = np.empty((N,), dtype)
         ws.t_22 = np.empty((N,), np.int64)
-        ws.n = np.arange(N)
-        ws.t_21 = np.multiply(ws.n, 10)
+        ws.n = np.arange(N)  # (23)
+        ws.t_21 = np.multiply(ws.n, 10)  # (23)
 
 
 def forward_pass(ws):
@@ -253,252 +276,254 @@ def forward_pass(ws):
     # (2) mu_2[n] = mean[j](z_1[n,j])
     np.add.reduce(ws.z_1, axis=1, out=ws.mu_2)  # (2)
     np.multiply(ws.mu_2, 0.015625, out=ws.mu_2)  # (2)
-    # (3) sd_2[n] = sqrt(mean[j]((z_1[n,j] - mu_2[n])**2) + 0.00001)
+    # (3) m_2[n] = mean[j]((z_1[n,j] - mu_2[n])**2)
     np.subtract(ws.z_1, ws.mu_2[:, None], out=ws.x_hat_2)  # (3)
-    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.sd_2)  # (3)
-    np.multiply(ws.sd_2, 0.015625, out=ws.sd_2)  # (3)
-    np.add(ws.sd_2, 1e-05, out=ws.sd_2)  # (3)
-    np.sqrt(ws.sd_2, out=ws.sd_2)  # (3)
-    # (4) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
-    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (4)
-    # (5) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
-    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (5)
-    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (5)
-    # (6) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
-    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (6)
-    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (6)
-    # (7) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
-    np.less(ws.z_3, 0, out=ws.t_1)  # (7)
-    np.abs(ws.z_3, out=ws.t_2)  # (7)
-    np.minimum(ws.t_2, 40, out=ws.t_2)  # (7)
-    np.subtract(ws.t_2, 4, out=ws.t_3)  # (7)
-    np.add(ws.t_2, 4, out=ws.t_4)  # (7)
-    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (7)
-    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.z_3_bar)  # (7)
-    np.add(ws.z_3_bar, 2.0430758497810312e-10, out=ws.z_3_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.m_2)  # (3)
+    np.multiply(ws.m_2, 0.015625, out=ws.m_2)  # (3)
+    # (4) sd_2[n] = sqrt(0.00001 + m_2[n])
+    np.add(ws.m_2, 1e-05, out=ws.sd_2)  # (4)
+    np.sqrt(ws.sd_2, out=ws.sd_2)  # (4)
+    # (5) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
+    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (5)
+    # (6) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
+    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (6)
+    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (6)
+    # (7) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
+    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (7)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (7)
+    # (8) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
+    np.less(ws.z_3, 0, out=ws.t_1)  # (8)
+    np.abs(ws.z_3, out=ws.t_2)  # (8)
+    np.minimum(ws.t_2, 40, out=ws.t_2)  # (8)
+    np.subtract(ws.t_2, 4, out=ws.t_3)  # (8)
+    np.add(ws.t_2, 4, out=ws.t_4)  # (8)
+    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (8)
+    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.z_3_bar)  # (8)
+    np.add(ws.z_3_bar, 2.0430758497810312e-10, out=ws.z_3_bar)  # (8)
+    for coefficient in (  # (8)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_3_bar, ws.t_3, out=ws.z_3_bar)
-        np.add(ws.z_3_bar, coefficient, out=ws.z_3_bar)
-    np.add(ws.t_2, 0.7071067811865476, out=ws.t_5)  # (7)
-    np.divide(ws.z_3_bar, ws.t_5, out=ws.z_3_bar)  # (7)
-    np.multiply(ws.t_2, 32, out=ws.t_6)  # (7)
-    np.rint(ws.t_6, out=ws.t_6)  # (7)
-    np.multiply(ws.t_6, 0.03125, out=ws.t_6)  # (7)
-    np.subtract(ws.t_2, ws.t_6, out=ws.t_7)  # (7)
-    np.add(ws.t_6, ws.t_2, out=ws.t_2)  # (7)
-    np.multiply(ws.t_7, ws.t_2, out=ws.t_7)  # (7)
-    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (7)
-    np.exp(ws.t_7, out=ws.t_7)  # (7)
-    np.square(ws.t_6, out=ws.t_6)  # (7)
-    np.multiply(ws.t_6, -0.5, out=ws.t_6)  # (7)
-    np.exp(ws.t_6, out=ws.t_6)  # (7)
-    np.multiply(ws.t_7, ws.t_6, out=ws.t_7)  # (7)
-    np.multiply(ws.z_3, ws.z_3_bar, out=ws.t_8)  # (7)
-    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (7)
-    np.subtract(ws.z_3, ws.t_8, out=ws.a_3)  # (7)
-    np.copyto(ws.a_3, ws.t_8, where=ws.t_1)  # (7)
-    # (8) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
-    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (8)
-    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (8)
-    # (9) y_5[n,j] = z_1[n,j] + z_4[n,j]
-    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (9)
-    # (10) mu_6[n] = mean[j](y_5[n,j])
-    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (10)
-    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (10)
-    # (11) sd_6[n] = sqrt(mean[j]((y_5[n,j] - mu_6[n])**2) + 0.00001)
-    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (11)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (11)
-    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (11)
-    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (11)
-    np.sqrt(ws.sd_6, out=ws.sd_6)  # (11)
-    # (12) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
-    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (12)
-    # (13) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
-    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (13)
-    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (13)
-    # (14) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
-    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (14)
-    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (14)
-    # (15) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
-    np.less(ws.z_7, 0, out=ws.t_9)  # (15)
-    np.abs(ws.z_7, out=ws.t_10)  # (15)
-    np.minimum(ws.t_10, 40, out=ws.t_10)  # (15)
-    np.subtract(ws.t_10, 4, out=ws.t_11)  # (15)
-    np.add(ws.t_10, 4, out=ws.t_12)  # (15)
-    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (15)
-    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.z_7_bar)  # (15)
-    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_3_bar, ws.t_3, out=ws.z_3_bar)  # (8)
+        np.add(ws.z_3_bar, coefficient, out=ws.z_3_bar)  # (8)
+    np.add(ws.t_2, 0.7071067811865476, out=ws.t_5)  # (8)
+    np.divide(ws.z_3_bar, ws.t_5, out=ws.z_3_bar)  # (8)
+    np.multiply(ws.t_2, 32, out=ws.t_6)  # (8)
+    np.rint(ws.t_6, out=ws.t_6)  # (8)
+    np.multiply(ws.t_6, 0.03125, out=ws.t_6)  # (8)
+    np.subtract(ws.t_2, ws.t_6, out=ws.t_7)  # (8)
+    np.add(ws.t_6, ws.t_2, out=ws.t_2)  # (8)
+    np.multiply(ws.t_7, ws.t_2, out=ws.t_7)  # (8)
+    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (8)
+    np.exp(ws.t_7, out=ws.t_7)  # (8)
+    np.square(ws.t_6, out=ws.t_6)  # (8)
+    np.multiply(ws.t_6, -0.5, out=ws.t_6)  # (8)
+    np.exp(ws.t_6, out=ws.t_6)  # (8)
+    np.multiply(ws.t_7, ws.t_6, out=ws.t_7)  # (8)
+    np.multiply(ws.z_3, ws.z_3_bar, out=ws.t_8)  # (8)
+    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (8)
+    np.subtract(ws.z_3, ws.t_8, out=ws.a_3)  # (8)
+    np.copyto(ws.a_3, ws.t_8, where=ws.t_1)  # (8)
+    # (9) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
+    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (9)
+    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (9)
+    # (10) y_5[n,j] = z_1[n,j] + z_4[n,j]
+    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (10)
+    # (11) mu_6[n] = mean[j](y_5[n,j])
+    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (11)
+    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (11)
+    # (12) m_6[n] = mean[j]((y_5[n,j] - mu_6[n])**2)
+    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (12)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.m_6)  # (12)
+    np.multiply(ws.m_6, 0.015625, out=ws.m_6)  # (12)
+    # (13) sd_6[n] = sqrt(0.00001 + m_6[n])
+    np.add(ws.m_6, 1e-05, out=ws.sd_6)  # (13)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (13)
+    # (14) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
+    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (14)
+    # (15) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (15)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (15)
+    # (16) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
+    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (16)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (16)
+    # (17) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
+    np.less(ws.z_7, 0, out=ws.t_9)  # (17)
+    np.abs(ws.z_7, out=ws.t_10)  # (17)
+    np.minimum(ws.t_10, 40, out=ws.t_10)  # (17)
+    np.subtract(ws.t_10, 4, out=ws.t_11)  # (17)
+    np.add(ws.t_10, 4, out=ws.t_12)  # (17)
+    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (17)
+    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.z_7_bar)  # (17)
+    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)  # (17)
+    for coefficient in (  # (17)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_7_bar, ws.t_11, out=ws.z_7_bar)
-        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)
-    np.add(ws.t_10, 0.7071067811865476, out=ws.t_13)  # (15)
-    np.divide(ws.z_7_bar, ws.t_13, out=ws.z_7_bar)  # (15)
-    np.multiply(ws.t_10, 32, out=ws.t_14)  # (15)
-    np.rint(ws.t_14, out=ws.t_14)  # (15)
-    np.multiply(ws.t_14, 0.03125, out=ws.t_14)  # (15)
-    np.subtract(ws.t_10, ws.t_14, out=ws.t_15)  # (15)
-    np.add(ws.t_14, ws.t_10, out=ws.t_10)  # (15)
-    np.multiply(ws.t_15, ws.t_10, out=ws.t_15)  # (15)
-    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (15)
-    np.exp(ws.t_15, out=ws.t_15)  # (15)
-    np.square(ws.t_14, out=ws.t_14)  # (15)
-    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (15)
-    np.exp(ws.t_14, out=ws.t_14)  # (15)
-    np.multiply(ws.t_15, ws.t_14, out=ws.t_15)  # (15)
-    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t_16)  # (15)
-    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (15)
-    np.subtract(ws.z_7, ws.t_16, out=ws.a_7)  # (15)
-    np.copyto(ws.a_7, ws.t_16, where=ws.t_9)  # (15)
-    # (16) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
-    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (16)
-    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (16)
-    # (17) y_9[n,j] = y_5[n,j] + z_8[n,j]
-    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (17)
-    # (18) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
-    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (18)
-    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (18)
-    # (19) l[n] = logsumexp[l](z_10[n,l])
-    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (19)
-    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.p)  # (19)
-    np.exp(ws.p, out=ws.p)  # (19)
-    np.add.reduce(ws.p, axis=1, out=ws.t_18)  # (19)
-    np.log(ws.t_18, out=ws.t_19)  # (19)
-    # (20) p[n,l] = exp(z_10[n,l] - l[n])
-    np.divide(ws.p, ws.t_18[:, None], out=ws.p)  # (20)
-    # (21) L = mean[n](l[n] - z_10[n,y[n]])
-    np.add(ws.t_21, ws.y, out=ws.t_22)  # (21)
-    ws.z_10.reshape(-1).take(ws.t_22, None, ws.t_20, "clip")  # (21)
-    np.subtract(ws.t_20, ws.t_17, out=ws.t_20)  # (21)
-    np.subtract(ws.t_19, ws.t_20, out=ws.t_19)  # (21)
-    t_23 = np.add.reduce(ws.t_19, axis=None)  # (21)
-    L = t_23 / N  # (21)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_7_bar, ws.t_11, out=ws.z_7_bar)  # (17)
+        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)  # (17)
+    np.add(ws.t_10, 0.7071067811865476, out=ws.t_13)  # (17)
+    np.divide(ws.z_7_bar, ws.t_13, out=ws.z_7_bar)  # (17)
+    np.multiply(ws.t_10, 32, out=ws.t_14)  # (17)
+    np.rint(ws.t_14, out=ws.t_14)  # (17)
+    np.multiply(ws.t_14, 0.03125, out=ws.t_14)  # (17)
+    np.subtract(ws.t_10, ws.t_14, out=ws.t_15)  # (17)
+    np.add(ws.t_14, ws.t_10, out=ws.t_10)  # (17)
+    np.multiply(ws.t_15, ws.t_10, out=ws.t_15)  # (17)
+    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (17)
+    np.exp(ws.t_15, out=ws.t_15)  # (17)
+    np.square(ws.t_14, out=ws.t_14)  # (17)
+    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (17)
+    np.exp(ws.t_14, out=ws.t_14)  # (17)
+    np.multiply(ws.t_15, ws.t_14, out=ws.t_15)  # (17)
+    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t_16)  # (17)
+    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (17)
+    np.subtract(ws.z_7, ws.t_16, out=ws.a_7)  # (17)
+    np.copyto(ws.a_7, ws.t_16, where=ws.t_9)  # (17)
+    # (18) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
+    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (18)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (18)
+    # (19) y_9[n,j] = y_5[n,j] + z_8[n,j]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (19)
+    # (20) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
+    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (20)
+    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (20)
+    # (21) l[n] = logsumexp[l](z_10[n,l])
+    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (21)
+    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.p)  # (21)
+    np.exp(ws.p, out=ws.p)  # (21)
+    np.add.reduce(ws.p, axis=1, out=ws.t_18)  # (21)
+    np.log(ws.t_18, out=ws.t_19)  # (21)
+    # (22) p[n,l] = exp(z_10[n,l] - l[n])
+    np.divide(ws.p, ws.t_18[:, None], out=ws.p)  # (22)
+    # (23) L = mean[n](l[n] - z_10[n,y[n]])
+    np.add(ws.t_21, ws.y, out=ws.t_22)  # (23)
+    ws.z_10.reshape(-1).take(ws.t_22, None, ws.t_20, "clip")  # (23)
+    np.subtract(ws.t_20, ws.t_17, out=ws.t_20)  # (23)
+    np.subtract(ws.t_19, ws.t_20, out=ws.t_19)  # (23)
+    t_23 = np.add.reduce(ws.t_19, axis=None)  # (23)
+    L = t_23 / N  # (23)
     return L
 
 
 def loss_backward(ws):
     """The cotangent z_10_bar of the output."""
     N = len(ws.x)
-    # (22) z_10_bar[n,l] = (p[n,l] - (l == y[n]))/N
-    ws.z_10_bar.reshape(-1)[ws.t_22] -= 1  # (22)
-    np.divide(ws.z_10_bar, N, out=ws.z_10_bar)  # (22)
+    # (24) z_10_bar[n,l] = (p[n,l] - (l == y[n]))/N
+    ws.z_10_bar.reshape(-1)[ws.t_22] -= 1  # (24)
+    np.divide(ws.z_10_bar, N, out=ws.z_10_bar)  # (24)
 
 
 def backward_pass(ws):
     """The cotangents of all parameters, from z_10_bar."""
-    # (23) b_10_bar[l] = sum[n](z_10_bar[n,l])
-    np.add.reduce(ws.z_10_bar, axis=0, out=ws.b_10_bar)  # (23)
-    # (24) W_10_bar[i,l] = sum[n](y_9[n,i]*z_10_bar[n,l])
-    np.matmul(ws.y_9.T, ws.z_10_bar, out=ws.W_10_bar)  # (24)
-    # (25) y_9_bar[n,j] = sum[l](z_10_bar[n,l]*W_10[j,l])
-    np.matmul(ws.z_10_bar, ws.W_10.T, out=ws.y_9_bar)  # (25)
-    # (26) b_8_bar[j] = sum[n](y_9_bar[n,j])
-    np.add.reduce(ws.y_9_bar, axis=0, out=ws.b_8_bar)  # (26)
-    # (27) W_8_bar[k,j] = sum[n](a_7[n,k]*y_9_bar[n,j])
-    np.matmul(ws.a_7.T, ws.y_9_bar, out=ws.W_8_bar)  # (27)
-    # (28) a_7_bar[n,k] = sum[j](y_9_bar[n,j]*W_8[k,j])
-    np.matmul(ws.y_9_bar, ws.W_8.T, out=ws.a_7_bar)  # (28)
-    # (29) z_7_bar[n,k] = (1 + sqrt(2)*exp(-z_7[n,k]**2/2)*z_7[n,k]/sqrt(pi) +
+    # (25) b_10_bar[l] = sum[n](z_10_bar[n,l])
+    np.add.reduce(ws.z_10_bar, axis=0, out=ws.b_10_bar)  # (25)
+    # (26) W_10_bar[i,l] = sum[n](y_9[n,i]*z_10_bar[n,l])
+    np.matmul(ws.y_9.T, ws.z_10_bar, out=ws.W_10_bar)  # (26)
+    # (27) y_9_bar[n,j] = sum[l](z_10_bar[n,l]*W_10[j,l])
+    np.matmul(ws.z_10_bar, ws.W_10.T, out=ws.y_9_bar)  # (27)
+    # (28) b_8_bar[j] = sum[n](y_9_bar[n,j])
+    np.add.reduce(ws.y_9_bar, axis=0, out=ws.b_8_bar)  # (28)
+    # (29) W_8_bar[k,j] = sum[n](a_7[n,k]*y_9_bar[n,j])
+    np.matmul(ws.a_7.T, ws.y_9_bar, out=ws.W_8_bar)  # (29)
+    # (30) a_7_bar[n,k] = sum[j](y_9_bar[n,j]*W_8[k,j])
+    np.matmul(ws.y_9_bar, ws.W_8.T, out=ws.a_7_bar)  # (30)
+    # (31) z_7_bar[n,k] = (1 + sqrt(2)*exp(-z_7[n,k]**2/2)*z_7[n,k]/sqrt(pi) +
     #     erf(sqrt(2)*z_7[n,k]/2))*a_7_bar[n,k]/2
-    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
-    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t_24)  # (29)
-    np.multiply(ws.t_24, 0.7071067811865476 / 1.772453850905516, out=ws.t_24)  # (29)
-    np.add(ws.z_7_bar, ws.t_24, out=ws.t_25)  # (29)
-    np.multiply(ws.t_25, ws.t_15, out=ws.t_25)  # (29)
-    np.subtract(ws.z_7_bar, ws.t_24, out=ws.z_7_bar)  # (29)
-    np.multiply(ws.z_7_bar, ws.t_15, out=ws.z_7_bar)  # (29)
-    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
-    np.copyto(ws.z_7_bar, ws.t_25, where=ws.t_9)  # (29)
-    # (30) b_7_bar[k] = sum[n](z_7_bar[n,k])
-    np.add.reduce(ws.z_7_bar, axis=0, out=ws.b_7_bar)  # (30)
-    # (31) W_7_bar[i,k] = sum[n](y_6[n,i]*z_7_bar[n,k])
-    np.matmul(ws.y_6.T, ws.z_7_bar, out=ws.W_7_bar)  # (31)
-    # (32) y_6_bar[n,j] = sum[k](z_7_bar[n,k]*W_7[j,k])
-    np.matmul(ws.z_7_bar, ws.W_7.T, out=ws.y_6_bar)  # (32)
-    # (33) gamma_6_bar[j] = sum[n](x_hat_6[n,j]*y_6_bar[n,j])
-    np.einsum("nj,nj->j", ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)  # (33)
-    # (34) beta_6_bar[j] = sum[n](y_6_bar[n,j])
-    np.add.reduce(ws.y_6_bar, axis=0, out=ws.beta_6_bar)  # (34)
-    # (35) x_hat_6_bar[n,j] = y_6_bar[n,j]*gamma_6[j]
-    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (35)
-    # (36) y_5_bar[n,j] = (sd_6[n]*y_9_bar[n,j] + x_hat_6_bar[n,j] -
-    #     mean[j_1](x_hat_6_bar[n,j_1]) -
-    #     mean[j_1](x_hat_6[n,j_1]*x_hat_6_bar[n,j_1])*x_hat_6[n,j])/sd_6[n]
-    np.add.reduce(ws.x_hat_6_bar, axis=1, out=ws.t_26)  # (36)
-    np.multiply(ws.t_26, 0.015625, out=ws.t_26)  # (36)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t_27)  # (36)
-    np.multiply(ws.t_27, 0.015625, out=ws.t_27)  # (36)
-    np.multiply(ws.sd_6[:, None], ws.y_9_bar, out=ws.y_5_bar)  # (36)
-    np.multiply(ws.t_27[:, None], ws.x_hat_6, out=ws.t_28)  # (36)
-    np.add(ws.y_5_bar, ws.x_hat_6_bar, out=ws.y_5_bar)  # (36)
-    np.subtract(ws.y_5_bar, ws.t_28, out=ws.y_5_bar)  # (36)
-    np.subtract(ws.y_5_bar, ws.t_26[:, None], out=ws.y_5_bar)  # (36)
-    np.divide(ws.y_5_bar, ws.sd_6[:, None], out=ws.y_5_bar)  # (36)
-    # (37) b_4_bar[j] = sum[n](y_5_bar[n,j])
-    np.add.reduce(ws.y_5_bar, axis=0, out=ws.b_4_bar)  # (37)
-    # (38) W_4_bar[k,j] = sum[n](a_3[n,k]*y_5_bar[n,j])
-    np.matmul(ws.a_3.T, ws.y_5_bar, out=ws.W_4_bar)  # (38)
-    # (39) a_3_bar[n,k] = sum[j](y_5_bar[n,j]*W_4[k,j])
-    np.matmul(ws.y_5_bar, ws.W_4.T, out=ws.a_3_bar)  # (39)
-    # (40) z_3_bar[n,k] = (1 + sqrt(2)*exp(-z_3[n,k]**2/2)*z_3[n,k]/sqrt(pi) +
+    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (31)
+    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t_24)  # (31)
+    np.multiply(ws.t_24, 0.7071067811865476 / 1.772453850905516, out=ws.t_24)  # (31)
+    np.add(ws.z_7_bar, ws.t_24, out=ws.t_25)  # (31)
+    np.multiply(ws.t_25, ws.t_15, out=ws.t_25)  # (31)
+    np.subtract(ws.z_7_bar, ws.t_24, out=ws.z_7_bar)  # (31)
+    np.multiply(ws.z_7_bar, ws.t_15, out=ws.z_7_bar)  # (31)
+    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (31)
+    np.copyto(ws.z_7_bar, ws.t_25, where=ws.t_9)  # (31)
+    # (32) b_7_bar[k] = sum[n](z_7_bar[n,k])
+    np.add.reduce(ws.z_7_bar, axis=0, out=ws.b_7_bar)  # (32)
+    # (33) W_7_bar[i,k] = sum[n](y_6[n,i]*z_7_bar[n,k])
+    np.matmul(ws.y_6.T, ws.z_7_bar, out=ws.W_7_bar)  # (33)
+    # (34) y_6_bar[n,j] = sum[k](z_7_bar[n,k]*W_7[j,k])
+    np.matmul(ws.z_7_bar, ws.W_7.T, out=ws.y_6_bar)  # (34)
+    # (35) gamma_6_bar[j] = sum[n](x_hat_6[n,j]*y_6_bar[n,j])
+    np.einsum("nj,nj->j", ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)  # (35)
+    # (36) beta_6_bar[j] = sum[n](y_6_bar[n,j])
+    np.add.reduce(ws.y_6_bar, axis=0, out=ws.beta_6_bar)  # (36)
+    # (37) x_hat_6_bar[n,j] = y_6_bar[n,j]*gamma_6[j]
+    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (37)
+    # (38) y_5_bar[n,j] = (x_hat_6_bar[n,j] - mean[j_1](x_hat_6_bar[n,j_1]) -
+    #     mean[j_1](x_hat_6[n,j_1]*x_hat_6_bar[n,j_1])*x_hat_6[n,j])/sd_6[n] + y_9_bar[n,j]
+    np.add.reduce(ws.x_hat_6_bar, axis=1, out=ws.t_26)  # (38)
+    np.multiply(ws.t_26, 0.015625, out=ws.t_26)  # (38)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t_27)  # (38)
+    np.multiply(ws.t_27, 0.015625, out=ws.t_27)  # (38)
+    np.multiply(ws.t_27[:, None], ws.x_hat_6, out=ws.y_5_bar)  # (38)
+    np.subtract(ws.x_hat_6_bar, ws.y_5_bar, out=ws.y_5_bar)  # (38)
+    np.subtract(ws.y_5_bar, ws.t_26[:, None], out=ws.y_5_bar)  # (38)
+    np.divide(ws.y_5_bar, ws.sd_6[:, None], out=ws.y_5_bar)  # (38)
+    np.add(ws.y_5_bar, ws.y_9_bar, out=ws.y_5_bar)  # (38)
+    # (39) b_4_bar[j] = sum[n](y_5_bar[n,j])
+    np.add.reduce(ws.y_5_bar, axis=0, out=ws.b_4_bar)  # (39)
+    # (40) W_4_bar[k,j] = sum[n](a_3[n,k]*y_5_bar[n,j])
+    np.matmul(ws.a_3.T, ws.y_5_bar, out=ws.W_4_bar)  # (40)
+    # (41) a_3_bar[n,k] = sum[j](y_5_bar[n,j]*W_4[k,j])
+    np.matmul(ws.y_5_bar, ws.W_4.T, out=ws.a_3_bar)  # (41)
+    # (42) z_3_bar[n,k] = (1 + sqrt(2)*exp(-z_3[n,k]**2/2)*z_3[n,k]/sqrt(pi) +
     #     erf(sqrt(2)*z_3[n,k]/2))*a_3_bar[n,k]/2
-    np.multiply(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
-    np.multiply(ws.a_3_bar, ws.z_3, out=ws.t_29)  # (40)
-    np.multiply(ws.t_29, 0.7071067811865476 / 1.772453850905516, out=ws.t_29)  # (40)
-    np.add(ws.z_3_bar, ws.t_29, out=ws.t_30)  # (40)
-    np.multiply(ws.t_30, ws.t_7, out=ws.t_30)  # (40)
-    np.subtract(ws.z_3_bar, ws.t_29, out=ws.z_3_bar)  # (40)
-    np.multiply(ws.z_3_bar, ws.t_7, out=ws.z_3_bar)  # (40)
-    np.subtract(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
-    np.copyto(ws.z_3_bar, ws.t_30, where=ws.t_1)  # (40)
-    # (41) b_3_bar[k] = sum[n](z_3_bar[n,k])
-    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (41)
-    # (42) W_3_bar[i,k] = sum[n](y_2[n,i]*z_3_bar[n,k])
-    np.matmul(ws.y_2.T, ws.z_3_bar, out=ws.W_3_bar)  # (42)
-    # (43) y_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
-    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.y_2_bar)  # (43)
-    # (44) gamma_2_bar[j] = sum[n](x_hat_2[n,j]*y_2_bar[n,j])
-    np.einsum("nj,nj->j", ws.x_hat_2, ws.y_2_bar, out=ws.gamma_2_bar)  # (44)
-    # (45) beta_2_bar[j] = sum[n](y_2_bar[n,j])
-    np.add.reduce(ws.y_2_bar, axis=0, out=ws.beta_2_bar)  # (45)
-    # (46) x_hat_2_bar[n,j] = y_2_bar[n,j]*gamma_2[j]
-    np.multiply(ws.gamma_2, ws.y_2_bar, out=ws.x_hat_2_bar)  # (46)
-    # (47) z_1_bar[n,j] = (sd_2[n]*y_5_bar[n,j] + x_hat_2_bar[n,j] -
-    #     mean[j_1](x_hat_2_bar[n,j_1]) -
-    #     mean[j_1](x_hat_2[n,j_1]*x_hat_2_bar[n,j_1])*x_hat_2[n,j])/sd_2[n]
-    np.add.reduce(ws.x_hat_2_bar, axis=1, out=ws.t_31)  # (47)
-    np.multiply(ws.t_31, 0.015625, out=ws.t_31)  # (47)
-    np.vecdot(ws.x_hat_2, ws.x_hat_2_bar, out=ws.t_32)  # (47)
-    np.multiply(ws.t_32, 0.015625, out=ws.t_32)  # (47)
-    np.multiply(ws.sd_2[:, None], ws.y_5_bar, out=ws.z_1_bar)  # (47)
-    np.multiply(ws.t_32[:, None], ws.x_hat_2, out=ws.t_33)  # (47)
-    np.add(ws.z_1_bar, ws.x_hat_2_bar, out=ws.z_1_bar)  # (47)
-    np.subtract(ws.z_1_bar, ws.t_33, out=ws.z_1_bar)  # (47)
-    np.subtract(ws.z_1_bar, ws.t_31[:, None], out=ws.z_1_bar)  # (47)
-    np.divide(ws.z_1_bar, ws.sd_2[:, None], out=ws.z_1_bar)  # (47)
-    # (48) b_1_bar[j] = sum[n](z_1_bar[n,j])
-    np.add.reduce(ws.z_1_bar, axis=0, out=ws.b_1_bar)  # (48)
-    # (49) W_1_bar[i,j] = sum[n](x[n,i]*z_1_bar[n,j])
-    np.matmul(ws.x.T, ws.z_1_bar, out=ws.W_1_bar)  # (49)
+    np.multiply(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (42)
+    np.multiply(ws.a_3_bar, ws.z_3, out=ws.t_28)  # (42)
+    np.multiply(ws.t_28, 0.7071067811865476 / 1.772453850905516, out=ws.t_28)  # (42)
+    np.add(ws.z_3_bar, ws.t_28, out=ws.t_29)  # (42)
+    np.multiply(ws.t_29, ws.t_7, out=ws.t_29)  # (42)
+    np.subtract(ws.z_3_bar, ws.t_28, out=ws.z_3_bar)  # (42)
+    np.multiply(ws.z_3_bar, ws.t_7, out=ws.z_3_bar)  # (42)
+    np.subtract(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (42)
+    np.copyto(ws.z_3_bar, ws.t_29, where=ws.t_1)  # (42)
+    # (43) b_3_bar[k] = sum[n](z_3_bar[n,k])
+    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (43)
+    # (44) W_3_bar[i,k] = sum[n](y_2[n,i]*z_3_bar[n,k])
+    np.matmul(ws.y_2.T, ws.z_3_bar, out=ws.W_3_bar)  # (44)
+    # (45) y_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.y_2_bar)  # (45)
+    # (46) gamma_2_bar[j] = sum[n](x_hat_2[n,j]*y_2_bar[n,j])
+    np.einsum("nj,nj->j", ws.x_hat_2, ws.y_2_bar, out=ws.gamma_2_bar)  # (46)
+    # (47) beta_2_bar[j] = sum[n](y_2_bar[n,j])
+    np.add.reduce(ws.y_2_bar, axis=0, out=ws.beta_2_bar)  # (47)
+    # (48) x_hat_2_bar[n,j] = y_2_bar[n,j]*gamma_2[j]
+    np.multiply(ws.gamma_2, ws.y_2_bar, out=ws.x_hat_2_bar)  # (48)
+    # (49) z_1_bar[n,j] = (x_hat_2_bar[n,j] - mean[j_1](x_hat_2_bar[n,j_1]) -
+    #     mean[j_1](x_hat_2[n,j_1]*x_hat_2_bar[n,j_1])*x_hat_2[n,j])/sd_2[n] + y_5_bar[n,j]
+    np.add.reduce(ws.x_hat_2_bar, axis=1, out=ws.t_30)  # (49)
+    np.multiply(ws.t_30, 0.015625, out=ws.t_30)  # (49)
+    np.vecdot(ws.x_hat_2, ws.x_hat_2_bar, out=ws.t_31)  # (49)
+    np.multiply(ws.t_31, 0.015625, out=ws.t_31)  # (49)
+    np.multiply(ws.t_31[:, None], ws.x_hat_2, out=ws.z_1_bar)  # (49)
+    np.subtract(ws.x_hat_2_bar, ws.z_1_bar, out=ws.z_1_bar)  # (49)
+    np.subtract(ws.z_1_bar, ws.t_30[:, None], out=ws.z_1_bar)  # (49)
+    np.divide(ws.z_1_bar, ws.sd_2[:, None], out=ws.z_1_bar)  # (49)
+    np.add(ws.z_1_bar, ws.y_5_bar, out=ws.z_1_bar)  # (49)
+    # (50) b_1_bar[j] = sum[n](z_1_bar[n,j])
+    np.add.reduce(ws.z_1_bar, axis=0, out=ws.b_1_bar)  # (50)
+    # (51) W_1_bar[i,j] = sum[n](x[n,i]*z_1_bar[n,j])
+    np.matmul(ws.x.T, ws.z_1_bar, out=ws.W_1_bar)  # (51)
 
 
 def input_pass(ws):
     """The cotangent x_bar of the input, after those of the parameters."""
-    # (50) x_bar[n,i] = sum[j](z_1_bar[n,j]*W_1[i,j])
-    np.matmul(ws.z_1_bar, ws.W_1.T, out=ws.x_bar)  # (50)
+    # (52) x_bar[n,i] = sum[j](z_1_bar[n,j]*W_1[i,j])
+    np.matmul(ws.z_1_bar, ws.W_1.T, out=ws.x_bar)  # (52)
 
 
 class Inference:
@@ -528,8 +553,10 @@ class Inference:
         ws.y_5 = ws.z_1
         ws.y_9 = ws.z_1
         ws.mu_2 = np.empty((N,), dtype)
+        ws.m_2 = ws.mu_2
         ws.sd_2 = ws.mu_2
         ws.mu_6 = ws.mu_2
+        ws.m_6 = ws.mu_2
         ws.sd_6 = ws.mu_2
         ws.t_17 = ws.mu_2
         ws.slot_3 = np.empty(128*N, dtype)
@@ -565,8 +592,8 @@ class Inference:
         ws.t_19 = np.empty((N,), dtype)
         ws.t_22 = np.empty((N,), np.int64)
         ws.t_20 = np.empty((N,), dtype)
-        ws.n = np.arange(N)
-        ws.t_21 = np.multiply(ws.n, 10)
+        ws.n = np.arange(N)  # (23)
+        ws.t_21 = np.multiply(ws.n, 10)  # (23)
 
 
 def inference_pass(ws):
@@ -577,143 +604,149 @@ def inference_pass(ws):
     # (2) mu_2[n] = mean[j](z_1[n,j])
     np.add.reduce(ws.z_1, axis=1, out=ws.mu_2)  # (2)
     np.multiply(ws.mu_2, 0.015625, out=ws.mu_2)  # (2)
-    # (3) sd_2[n] = sqrt(mean[j]((z_1[n,j] - mu_2[n])**2) + 0.00001)
+    # (3) m_2[n] = mean[j]((z_1[n,j] - mu_2[n])**2)
     np.subtract(ws.z_1, ws.mu_2[:, None], out=ws.x_hat_2)  # (3)
-    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.sd_2)  # (3)
-    np.multiply(ws.sd_2, 0.015625, out=ws.sd_2)  # (3)
-    np.add(ws.sd_2, 1e-05, out=ws.sd_2)  # (3)
-    np.sqrt(ws.sd_2, out=ws.sd_2)  # (3)
-    # (4) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
-    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (4)
-    # (5) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
-    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (5)
-    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (5)
-    # (6) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
-    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (6)
-    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (6)
-    # (7) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
-    np.less(ws.z_3, 0, out=ws.t_1)  # (7)
-    np.abs(ws.z_3, out=ws.t_2)  # (7)
-    np.minimum(ws.t_2, 40, out=ws.t_2)  # (7)
-    np.subtract(ws.t_2, 4, out=ws.t_3)  # (7)
-    np.add(ws.t_2, 4, out=ws.t_4)  # (7)
-    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (7)
-    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.t_5)  # (7)
-    np.add(ws.t_5, 2.0430758497810312e-10, out=ws.t_5)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.m_2)  # (3)
+    np.multiply(ws.m_2, 0.015625, out=ws.m_2)  # (3)
+    # (4) sd_2[n] = sqrt(0.00001 + m_2[n])
+    np.add(ws.m_2, 1e-05, out=ws.sd_2)  # (4)
+    np.sqrt(ws.sd_2, out=ws.sd_2)  # (4)
+    # (5) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
+    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (5)
+    # (6) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
+    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (6)
+    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (6)
+    # (7) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
+    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (7)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (7)
+    # (8) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
+    np.less(ws.z_3, 0, out=ws.t_1)  # (8)
+    np.abs(ws.z_3, out=ws.t_2)  # (8)
+    np.minimum(ws.t_2, 40, out=ws.t_2)  # (8)
+    np.subtract(ws.t_2, 4, out=ws.t_3)  # (8)
+    np.add(ws.t_2, 4, out=ws.t_4)  # (8)
+    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (8)
+    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.t_5)  # (8)
+    np.add(ws.t_5, 2.0430758497810312e-10, out=ws.t_5)  # (8)
+    for coefficient in (  # (8)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.t_5, ws.t_3, out=ws.t_5)
-        np.add(ws.t_5, coefficient, out=ws.t_5)
-    np.add(ws.t_2, 0.7071067811865476, out=ws.t_6)  # (7)
-    np.divide(ws.t_5, ws.t_6, out=ws.t_5)  # (7)
-    np.multiply(ws.t_2, 32, out=ws.t_7)  # (7)
-    np.rint(ws.t_7, out=ws.t_7)  # (7)
-    np.multiply(ws.t_7, 0.03125, out=ws.t_7)  # (7)
-    np.subtract(ws.t_2, ws.t_7, out=ws.t_8)  # (7)
-    np.add(ws.t_7, ws.t_2, out=ws.t_2)  # (7)
-    np.multiply(ws.t_8, ws.t_2, out=ws.t_8)  # (7)
-    np.multiply(ws.t_8, -0.5, out=ws.t_8)  # (7)
-    np.exp(ws.t_8, out=ws.t_8)  # (7)
-    np.square(ws.t_7, out=ws.t_7)  # (7)
-    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (7)
-    np.exp(ws.t_7, out=ws.t_7)  # (7)
-    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (7)
-    np.multiply(ws.z_3, ws.t_5, out=ws.t_5)  # (7)
-    np.multiply(ws.t_5, ws.t_8, out=ws.t_5)  # (7)
-    np.subtract(ws.z_3, ws.t_5, out=ws.a_3)  # (7)
-    np.copyto(ws.a_3, ws.t_5, where=ws.t_1)  # (7)
-    # (8) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
-    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (8)
-    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (8)
-    # (9) y_5[n,j] = z_1[n,j] + z_4[n,j]
-    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (9)
-    # (10) mu_6[n] = mean[j](y_5[n,j])
-    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (10)
-    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (10)
-    # (11) sd_6[n] = sqrt(mean[j]((y_5[n,j] - mu_6[n])**2) + 0.00001)
-    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (11)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (11)
-    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (11)
-    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (11)
-    np.sqrt(ws.sd_6, out=ws.sd_6)  # (11)
-    # (12) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
-    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (12)
-    # (13) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
-    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (13)
-    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (13)
-    # (14) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
-    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (14)
-    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (14)
-    # (15) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
-    np.less(ws.z_7, 0, out=ws.t_9)  # (15)
-    np.abs(ws.z_7, out=ws.t_10)  # (15)
-    np.minimum(ws.t_10, 40, out=ws.t_10)  # (15)
-    np.subtract(ws.t_10, 4, out=ws.t_11)  # (15)
-    np.add(ws.t_10, 4, out=ws.t_12)  # (15)
-    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (15)
-    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.t_13)  # (15)
-    np.add(ws.t_13, 2.0430758497810312e-10, out=ws.t_13)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.t_5, ws.t_3, out=ws.t_5)  # (8)
+        np.add(ws.t_5, coefficient, out=ws.t_5)  # (8)
+    np.add(ws.t_2, 0.7071067811865476, out=ws.t_6)  # (8)
+    np.divide(ws.t_5, ws.t_6, out=ws.t_5)  # (8)
+    np.multiply(ws.t_2, 32, out=ws.t_7)  # (8)
+    np.rint(ws.t_7, out=ws.t_7)  # (8)
+    np.multiply(ws.t_7, 0.03125, out=ws.t_7)  # (8)
+    np.subtract(ws.t_2, ws.t_7, out=ws.t_8)  # (8)
+    np.add(ws.t_7, ws.t_2, out=ws.t_2)  # (8)
+    np.multiply(ws.t_8, ws.t_2, out=ws.t_8)  # (8)
+    np.multiply(ws.t_8, -0.5, out=ws.t_8)  # (8)
+    np.exp(ws.t_8, out=ws.t_8)  # (8)
+    np.square(ws.t_7, out=ws.t_7)  # (8)
+    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (8)
+    np.exp(ws.t_7, out=ws.t_7)  # (8)
+    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (8)
+    np.multiply(ws.z_3, ws.t_5, out=ws.t_5)  # (8)
+    np.multiply(ws.t_5, ws.t_8, out=ws.t_5)  # (8)
+    np.subtract(ws.z_3, ws.t_5, out=ws.a_3)  # (8)
+    np.copyto(ws.a_3, ws.t_5, where=ws.t_1)  # (8)
+    # (9) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
+    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (9)
+    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (9)
+    # (10) y_5[n,j] = z_1[n,j] + z_4[n,j]
+    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (10)
+    # (11) mu_6[n] = mean[j](y_5[n,j])
+    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (11)
+    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (11)
+    # (12) m_6[n] = mean[j]((y_5[n,j] - mu_6[n])**2)
+    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (12)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.m_6)  # (12)
+    np.multiply(ws.m_6, 0.015625, out=ws.m_6)  # (12)
+    # (13) sd_6[n] = sqrt(0.00001 + m_6[n])
+    np.add(ws.m_6, 1e-05, out=ws.sd_6)  # (13)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (13)
+    # (14) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
+    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (14)
+    # (15) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (15)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (15)
+    # (16) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
+    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (16)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (16)
+    # (17) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
+    np.less(ws.z_7, 0, out=ws.t_9)  # (17)
+    np.abs(ws.z_7, out=ws.t_10)  # (17)
+    np.minimum(ws.t_10, 40, out=ws.t_10)  # (17)
+    np.subtract(ws.t_10, 4, out=ws.t_11)  # (17)
+    np.add(ws.t_10, 4, out=ws.t_12)  # (17)
+    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (17)
+    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.t_13)  # (17)
+    np.add(ws.t_13, 2.0430758497810312e-10, out=ws.t_13)  # (17)
+    for coefficient in (  # (17)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.t_13, ws.t_11, out=ws.t_13)
-        np.add(ws.t_13, coefficient, out=ws.t_13)
-    np.add(ws.t_10, 0.7071067811865476, out=ws.t_14)  # (15)
-    np.divide(ws.t_13, ws.t_14, out=ws.t_13)  # (15)
-    np.multiply(ws.t_10, 32, out=ws.t_15)  # (15)
-    np.rint(ws.t_15, out=ws.t_15)  # (15)
-    np.multiply(ws.t_15, 0.03125, out=ws.t_15)  # (15)
-    np.subtract(ws.t_10, ws.t_15, out=ws.t_16)  # (15)
-    np.add(ws.t_15, ws.t_10, out=ws.t_10)  # (15)
-    np.multiply(ws.t_16, ws.t_10, out=ws.t_16)  # (15)
-    np.multiply(ws.t_16, -0.5, out=ws.t_16)  # (15)
-    np.exp(ws.t_16, out=ws.t_16)  # (15)
-    np.square(ws.t_15, out=ws.t_15)  # (15)
-    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (15)
-    np.exp(ws.t_15, out=ws.t_15)  # (15)
-    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (15)
-    np.multiply(ws.z_7, ws.t_13, out=ws.t_13)  # (15)
-    np.multiply(ws.t_13, ws.t_16, out=ws.t_13)  # (15)
-    np.subtract(ws.z_7, ws.t_13, out=ws.a_7)  # (15)
-    np.copyto(ws.a_7, ws.t_13, where=ws.t_9)  # (15)
-    # (16) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
-    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (16)
-    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (16)
-    # (17) y_9[n,j] = y_5[n,j] + z_8[n,j]
-    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (17)
-    # (18) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
-    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (18)
-    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (18)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.t_13, ws.t_11, out=ws.t_13)  # (17)
+        np.add(ws.t_13, coefficient, out=ws.t_13)  # (17)
+    np.add(ws.t_10, 0.7071067811865476, out=ws.t_14)  # (17)
+    np.divide(ws.t_13, ws.t_14, out=ws.t_13)  # (17)
+    np.multiply(ws.t_10, 32, out=ws.t_15)  # (17)
+    np.rint(ws.t_15, out=ws.t_15)  # (17)
+    np.multiply(ws.t_15, 0.03125, out=ws.t_15)  # (17)
+    np.subtract(ws.t_10, ws.t_15, out=ws.t_16)  # (17)
+    np.add(ws.t_15, ws.t_10, out=ws.t_10)  # (17)
+    np.multiply(ws.t_16, ws.t_10, out=ws.t_16)  # (17)
+    np.multiply(ws.t_16, -0.5, out=ws.t_16)  # (17)
+    np.exp(ws.t_16, out=ws.t_16)  # (17)
+    np.square(ws.t_15, out=ws.t_15)  # (17)
+    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (17)
+    np.exp(ws.t_15, out=ws.t_15)  # (17)
+    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (17)
+    np.multiply(ws.z_7, ws.t_13, out=ws.t_13)  # (17)
+    np.multiply(ws.t_13, ws.t_16, out=ws.t_13)  # (17)
+    np.subtract(ws.z_7, ws.t_13, out=ws.a_7)  # (17)
+    np.copyto(ws.a_7, ws.t_13, where=ws.t_9)  # (17)
+    # (18) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
+    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (18)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (18)
+    # (19) y_9[n,j] = y_5[n,j] + z_8[n,j]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (19)
+    # (20) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
+    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (20)
+    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (20)
     return ws.z_10
 
 
 def loss_pass(ws):
     """The loss of that output for `ws.y`."""
     N = len(ws.x)
-    # (19) l[n] = logsumexp[l](z_10[n,l])
-    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (19)
-    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.t_18)  # (19)
-    np.exp(ws.t_18, out=ws.t_18)  # (19)
-    np.add.reduce(ws.t_18, axis=1, out=ws.t_19)  # (19)
-    np.log(ws.t_19, out=ws.t_19)  # (19)
-    # (21) L = mean[n](l[n] - z_10[n,y[n]])
-    np.add(ws.t_21, ws.y, out=ws.t_22)  # (21)
-    ws.z_10.reshape(-1).take(ws.t_22, None, ws.t_20, "clip")  # (21)
-    np.subtract(ws.t_20, ws.t_17, out=ws.t_20)  # (21)
-    np.subtract(ws.t_19, ws.t_20, out=ws.t_19)  # (21)
-    t_23 = np.add.reduce(ws.t_19, axis=None)  # (21)
-    L = t_23 / N  # (21)
+    # (21) l[n] = logsumexp[l](z_10[n,l])
+    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (21)
+    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.t_18)  # (21)
+    np.exp(ws.t_18, out=ws.t_18)  # (21)
+    np.add.reduce(ws.t_18, axis=1, out=ws.t_19)  # (21)
+    np.log(ws.t_19, out=ws.t_19)  # (21)
+    # (23) L = mean[n](l[n] - z_10[n,y[n]])
+    np.add(ws.t_21, ws.y, out=ws.t_22)  # (23)
+    ws.z_10.reshape(-1).take(ws.t_22, None, ws.t_20, "clip")  # (23)
+    np.subtract(ws.t_20, ws.t_17, out=ws.t_20)  # (23)
+    np.subtract(ws.t_19, ws.t_20, out=ws.t_19)  # (23)
+    t_23 = np.add.reduce(ws.t_19, axis=None)  # (23)
+    L = t_23 / N  # (23)
     return L
 
 
@@ -747,17 +780,16 @@ class PerSample:
         ws.y_5 = ws.z_1
         ws.y_9 = ws.z_1
         ws.y_9_bar = ws.z_1
-        ws.y_5_bar = ws.z_1
-        ws.z_1_bar = ws.z_1
+        ws.y_2_bar = ws.z_1
+        ws.x_hat_2_bar = ws.z_1
         ws.mu_2 = np.empty((N,), dtype)
+        ws.m_2 = ws.mu_2
         ws.sd_2 = ws.mu_2
         ws.x_hat_2 = np.empty((N, 64), dtype)
-        ws.t_29 = ws.x_hat_2
+        ws.z_1_bar = ws.x_hat_2
         ws.y_2 = np.empty((N, 64), dtype)
-        ws.y_2_bar = ws.y_2
-        ws.x_hat_2_bar = ws.y_2
         ws.z_3 = np.empty((N, 128), dtype)
-        ws.t_25 = ws.z_3
+        ws.t_24 = ws.z_3
         ws.t_1 = np.empty((N, 128), bool)
         ws.slot_7 = np.empty(128*N, dtype)
         ws.t_2 = ws.slot_7[:128*N].reshape(N, 128)
@@ -769,13 +801,14 @@ class PerSample:
         ws.t_5 = ws.t_3
         ws.t_6 = ws.t_3
         ws.a_3 = ws.t_3
-        ws.t_26 = ws.t_3
+        ws.t_25 = ws.t_3
         ws.t_4 = np.empty((N, 128), dtype)
         ws.z_3_bar = ws.t_4
         ws.t_7 = np.empty((N, 128), dtype)
         ws.mu_6 = np.empty((N,), dtype)
+        ws.m_6 = ws.mu_6
         ws.sd_6 = ws.mu_6
-        ws.t_27 = ws.mu_6
+        ws.t_26 = ws.mu_6
         ws.y_6 = np.empty((N, 64), dtype)
         ws.y_6_bar = ws.y_6
         ws.x_hat_6_bar = ws.y_6
@@ -796,17 +829,17 @@ class PerSample:
         ws.z_7_bar = ws.t_12
         ws.slot_18 = np.empty(128*N, dtype)
         ws.t_15 = ws.slot_18[:128*N].reshape(N, 128)
-        ws.t_24 = ws.slot_18[:64*N].reshape(N, 64)
+        ws.y_5_bar = ws.slot_18[:64*N].reshape(N, 64)
         ws.z_10 = np.empty((N, 10), dtype)
         ws.p = ws.z_10
         ws.z_10_bar = ws.z_10
         ws.t_17 = np.empty((N,), dtype)
         ws.t_18 = ws.t_17
         ws.t_22 = ws.t_17
-        ws.t_28 = ws.t_17
+        ws.t_27 = ws.t_17
         ws.t_19 = np.empty((N, 10), bool)
         ws.t_23 = np.empty((N,), dtype)
-        ws.l = np.arange(10)
+        ws.l = np.arange(10)  # (60)
 
 
 def per_sample_pass(ws):
@@ -817,228 +850,230 @@ def per_sample_pass(ws):
     # (2) mu_2[n] = mean[j](z_1[n,j])
     np.add.reduce(ws.z_1, axis=1, out=ws.mu_2)  # (2)
     np.multiply(ws.mu_2, 0.015625, out=ws.mu_2)  # (2)
-    # (3) sd_2[n] = sqrt(mean[j]((z_1[n,j] - mu_2[n])**2) + 0.00001)
+    # (3) m_2[n] = mean[j]((z_1[n,j] - mu_2[n])**2)
     np.subtract(ws.z_1, ws.mu_2[:, None], out=ws.x_hat_2)  # (3)
-    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.sd_2)  # (3)
-    np.multiply(ws.sd_2, 0.015625, out=ws.sd_2)  # (3)
-    np.add(ws.sd_2, 1e-05, out=ws.sd_2)  # (3)
-    np.sqrt(ws.sd_2, out=ws.sd_2)  # (3)
-    # (4) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
-    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (4)
-    # (5) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
-    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (5)
-    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (5)
-    # (6) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
-    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (6)
-    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (6)
-    # (7) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
-    np.less(ws.z_3, 0, out=ws.t_1)  # (7)
-    np.abs(ws.z_3, out=ws.t_2)  # (7)
-    np.minimum(ws.t_2, 40, out=ws.t_2)  # (7)
-    np.subtract(ws.t_2, 4, out=ws.t_3)  # (7)
-    np.add(ws.t_2, 4, out=ws.t_4)  # (7)
-    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (7)
-    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.z_3_bar)  # (7)
-    np.add(ws.z_3_bar, 2.0430758497810312e-10, out=ws.z_3_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.vecdot(ws.x_hat_2, ws.x_hat_2, out=ws.m_2)  # (3)
+    np.multiply(ws.m_2, 0.015625, out=ws.m_2)  # (3)
+    # (4) sd_2[n] = sqrt(0.00001 + m_2[n])
+    np.add(ws.m_2, 1e-05, out=ws.sd_2)  # (4)
+    np.sqrt(ws.sd_2, out=ws.sd_2)  # (4)
+    # (5) x_hat_2[n,j] = (z_1[n,j] - mu_2[n])/sd_2[n]
+    np.divide(ws.x_hat_2, ws.sd_2[:, None], out=ws.x_hat_2)  # (5)
+    # (6) y_2[n,j] = x_hat_2[n,j]*gamma_2[j] + beta_2[j]
+    np.multiply(ws.gamma_2, ws.x_hat_2, out=ws.y_2)  # (6)
+    np.add(ws.y_2, ws.beta_2, out=ws.y_2)  # (6)
+    # (7) z_3[n,k] = sum[i](y_2[n,i]*W_3[i,k]) + b_3[k]
+    np.matmul(ws.y_2, ws.W_3, out=ws.z_3)  # (7)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (7)
+    # (8) a_3[n,k] = (1 + erf(sqrt(2)*z_3[n,k]/2))*z_3[n,k]/2
+    np.less(ws.z_3, 0, out=ws.t_1)  # (8)
+    np.abs(ws.z_3, out=ws.t_2)  # (8)
+    np.minimum(ws.t_2, 40, out=ws.t_2)  # (8)
+    np.subtract(ws.t_2, 4, out=ws.t_3)  # (8)
+    np.add(ws.t_2, 4, out=ws.t_4)  # (8)
+    np.divide(ws.t_3, ws.t_4, out=ws.t_3)  # (8)
+    np.multiply(ws.t_3, 2.1989612375505207e-11, out=ws.z_3_bar)  # (8)
+    np.add(ws.z_3_bar, 2.0430758497810312e-10, out=ws.z_3_bar)  # (8)
+    for coefficient in (  # (8)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_3_bar, ws.t_3, out=ws.z_3_bar)
-        np.add(ws.z_3_bar, coefficient, out=ws.z_3_bar)
-    np.add(ws.t_2, 0.7071067811865476, out=ws.t_5)  # (7)
-    np.divide(ws.z_3_bar, ws.t_5, out=ws.z_3_bar)  # (7)
-    np.multiply(ws.t_2, 32, out=ws.t_6)  # (7)
-    np.rint(ws.t_6, out=ws.t_6)  # (7)
-    np.multiply(ws.t_6, 0.03125, out=ws.t_6)  # (7)
-    np.subtract(ws.t_2, ws.t_6, out=ws.t_7)  # (7)
-    np.add(ws.t_6, ws.t_2, out=ws.t_2)  # (7)
-    np.multiply(ws.t_7, ws.t_2, out=ws.t_7)  # (7)
-    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (7)
-    np.exp(ws.t_7, out=ws.t_7)  # (7)
-    np.square(ws.t_6, out=ws.t_6)  # (7)
-    np.multiply(ws.t_6, -0.5, out=ws.t_6)  # (7)
-    np.exp(ws.t_6, out=ws.t_6)  # (7)
-    np.multiply(ws.t_7, ws.t_6, out=ws.t_7)  # (7)
-    np.multiply(ws.z_3, ws.z_3_bar, out=ws.t_8)  # (7)
-    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (7)
-    np.subtract(ws.z_3, ws.t_8, out=ws.a_3)  # (7)
-    np.copyto(ws.a_3, ws.t_8, where=ws.t_1)  # (7)
-    # (8) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
-    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (8)
-    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (8)
-    # (9) y_5[n,j] = z_1[n,j] + z_4[n,j]
-    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (9)
-    # (10) mu_6[n] = mean[j](y_5[n,j])
-    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (10)
-    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (10)
-    # (11) sd_6[n] = sqrt(mean[j]((y_5[n,j] - mu_6[n])**2) + 0.00001)
-    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (11)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (11)
-    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (11)
-    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (11)
-    np.sqrt(ws.sd_6, out=ws.sd_6)  # (11)
-    # (12) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
-    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (12)
-    # (13) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
-    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (13)
-    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (13)
-    # (14) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
-    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (14)
-    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (14)
-    # (15) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
-    np.less(ws.z_7, 0, out=ws.t_9)  # (15)
-    np.abs(ws.z_7, out=ws.t_10)  # (15)
-    np.minimum(ws.t_10, 40, out=ws.t_10)  # (15)
-    np.subtract(ws.t_10, 4, out=ws.t_11)  # (15)
-    np.add(ws.t_10, 4, out=ws.t_12)  # (15)
-    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (15)
-    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.z_7_bar)  # (15)
-    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_3_bar, ws.t_3, out=ws.z_3_bar)  # (8)
+        np.add(ws.z_3_bar, coefficient, out=ws.z_3_bar)  # (8)
+    np.add(ws.t_2, 0.7071067811865476, out=ws.t_5)  # (8)
+    np.divide(ws.z_3_bar, ws.t_5, out=ws.z_3_bar)  # (8)
+    np.multiply(ws.t_2, 32, out=ws.t_6)  # (8)
+    np.rint(ws.t_6, out=ws.t_6)  # (8)
+    np.multiply(ws.t_6, 0.03125, out=ws.t_6)  # (8)
+    np.subtract(ws.t_2, ws.t_6, out=ws.t_7)  # (8)
+    np.add(ws.t_6, ws.t_2, out=ws.t_2)  # (8)
+    np.multiply(ws.t_7, ws.t_2, out=ws.t_7)  # (8)
+    np.multiply(ws.t_7, -0.5, out=ws.t_7)  # (8)
+    np.exp(ws.t_7, out=ws.t_7)  # (8)
+    np.square(ws.t_6, out=ws.t_6)  # (8)
+    np.multiply(ws.t_6, -0.5, out=ws.t_6)  # (8)
+    np.exp(ws.t_6, out=ws.t_6)  # (8)
+    np.multiply(ws.t_7, ws.t_6, out=ws.t_7)  # (8)
+    np.multiply(ws.z_3, ws.z_3_bar, out=ws.t_8)  # (8)
+    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (8)
+    np.subtract(ws.z_3, ws.t_8, out=ws.a_3)  # (8)
+    np.copyto(ws.a_3, ws.t_8, where=ws.t_1)  # (8)
+    # (9) z_4[n,j] = sum[k](a_3[n,k]*W_4[k,j]) + b_4[j]
+    np.matmul(ws.a_3, ws.W_4, out=ws.z_4)  # (9)
+    np.add(ws.z_4, ws.b_4, out=ws.z_4)  # (9)
+    # (10) y_5[n,j] = z_1[n,j] + z_4[n,j]
+    np.add(ws.z_1, ws.z_4, out=ws.y_5)  # (10)
+    # (11) mu_6[n] = mean[j](y_5[n,j])
+    np.add.reduce(ws.y_5, axis=1, out=ws.mu_6)  # (11)
+    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (11)
+    # (12) m_6[n] = mean[j]((y_5[n,j] - mu_6[n])**2)
+    np.subtract(ws.y_5, ws.mu_6[:, None], out=ws.x_hat_6)  # (12)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.m_6)  # (12)
+    np.multiply(ws.m_6, 0.015625, out=ws.m_6)  # (12)
+    # (13) sd_6[n] = sqrt(0.00001 + m_6[n])
+    np.add(ws.m_6, 1e-05, out=ws.sd_6)  # (13)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (13)
+    # (14) x_hat_6[n,j] = (y_5[n,j] - mu_6[n])/sd_6[n]
+    np.divide(ws.x_hat_6, ws.sd_6[:, None], out=ws.x_hat_6)  # (14)
+    # (15) y_6[n,j] = x_hat_6[n,j]*gamma_6[j] + beta_6[j]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (15)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (15)
+    # (16) z_7[n,k] = sum[i](y_6[n,i]*W_7[i,k]) + b_7[k]
+    np.matmul(ws.y_6, ws.W_7, out=ws.z_7)  # (16)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (16)
+    # (17) a_7[n,k] = (1 + erf(sqrt(2)*z_7[n,k]/2))*z_7[n,k]/2
+    np.less(ws.z_7, 0, out=ws.t_9)  # (17)
+    np.abs(ws.z_7, out=ws.t_10)  # (17)
+    np.minimum(ws.t_10, 40, out=ws.t_10)  # (17)
+    np.subtract(ws.t_10, 4, out=ws.t_11)  # (17)
+    np.add(ws.t_10, 4, out=ws.t_12)  # (17)
+    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (17)
+    np.multiply(ws.t_11, 2.1989612375505207e-11, out=ws.z_7_bar)  # (17)
+    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)  # (17)
+    for coefficient in (  # (17)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_7_bar, ws.t_11, out=ws.z_7_bar)
-        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)
-    np.add(ws.t_10, 0.7071067811865476, out=ws.t_13)  # (15)
-    np.divide(ws.z_7_bar, ws.t_13, out=ws.z_7_bar)  # (15)
-    np.multiply(ws.t_10, 32, out=ws.t_14)  # (15)
-    np.rint(ws.t_14, out=ws.t_14)  # (15)
-    np.multiply(ws.t_14, 0.03125, out=ws.t_14)  # (15)
-    np.subtract(ws.t_10, ws.t_14, out=ws.t_15)  # (15)
-    np.add(ws.t_14, ws.t_10, out=ws.t_10)  # (15)
-    np.multiply(ws.t_15, ws.t_10, out=ws.t_15)  # (15)
-    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (15)
-    np.exp(ws.t_15, out=ws.t_15)  # (15)
-    np.square(ws.t_14, out=ws.t_14)  # (15)
-    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (15)
-    np.exp(ws.t_14, out=ws.t_14)  # (15)
-    np.multiply(ws.t_15, ws.t_14, out=ws.t_15)  # (15)
-    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t_16)  # (15)
-    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (15)
-    np.subtract(ws.z_7, ws.t_16, out=ws.a_7)  # (15)
-    np.copyto(ws.a_7, ws.t_16, where=ws.t_9)  # (15)
-    # (16) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
-    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (16)
-    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (16)
-    # (17) y_9[n,j] = y_5[n,j] + z_8[n,j]
-    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (17)
-    # (18) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
-    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (18)
-    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (18)
-    # (19) l[n] = logsumexp[l](z_10[n,l])
-    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (19)
-    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.p)  # (19)
-    np.exp(ws.p, out=ws.p)  # (19)
-    np.add.reduce(ws.p, axis=1, out=ws.t_18)  # (19)
-    # (20) p[n,l] = exp(z_10[n,l] - l[n])
-    np.divide(ws.p, ws.t_18[:, None], out=ws.p)  # (20)
-    # z_10_bar[n,l] = p[n,l] - (l == y[n])
-    np.equal(ws.l, ws.y[:, None], out=ws.t_19)
-    np.subtract(ws.p, ws.t_19, out=ws.z_10_bar)
-    # b_10_bar[n,l] = z_10_bar[n,l]
-    np.copyto(ws.b_10_bar, ws.z_10_bar)
-    # W_10_bar[n,i,l] = y_9[n,i]*z_10_bar[n,l]
-    np.multiply(ws.z_10_bar[:, None], ws.y_9[:, :, None], out=ws.W_10_bar)
-    # (25) y_9_bar[n,j] = sum[l](z_10_bar[n,l]*W_10[j,l])
-    np.matmul(ws.z_10_bar, ws.W_10.T, out=ws.y_9_bar)  # (25)
-    # b_8_bar[n,j] = y_9_bar[n,j]
-    np.copyto(ws.b_8_bar, ws.y_9_bar)
-    # W_8_bar[n,k,j] = a_7[n,k]*y_9_bar[n,j]
-    np.multiply(ws.y_9_bar[:, None], ws.a_7[:, :, None], out=ws.W_8_bar)
-    # (28) a_7_bar[n,k] = sum[j](y_9_bar[n,j]*W_8[k,j])
-    np.matmul(ws.y_9_bar, ws.W_8.T, out=ws.a_7_bar)  # (28)
-    # (29) z_7_bar[n,k] = (1 + sqrt(2)*exp(-z_7[n,k]**2/2)*z_7[n,k]/sqrt(pi) +
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_7_bar, ws.t_11, out=ws.z_7_bar)  # (17)
+        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)  # (17)
+    np.add(ws.t_10, 0.7071067811865476, out=ws.t_13)  # (17)
+    np.divide(ws.z_7_bar, ws.t_13, out=ws.z_7_bar)  # (17)
+    np.multiply(ws.t_10, 32, out=ws.t_14)  # (17)
+    np.rint(ws.t_14, out=ws.t_14)  # (17)
+    np.multiply(ws.t_14, 0.03125, out=ws.t_14)  # (17)
+    np.subtract(ws.t_10, ws.t_14, out=ws.t_15)  # (17)
+    np.add(ws.t_14, ws.t_10, out=ws.t_10)  # (17)
+    np.multiply(ws.t_15, ws.t_10, out=ws.t_15)  # (17)
+    np.multiply(ws.t_15, -0.5, out=ws.t_15)  # (17)
+    np.exp(ws.t_15, out=ws.t_15)  # (17)
+    np.square(ws.t_14, out=ws.t_14)  # (17)
+    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (17)
+    np.exp(ws.t_14, out=ws.t_14)  # (17)
+    np.multiply(ws.t_15, ws.t_14, out=ws.t_15)  # (17)
+    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t_16)  # (17)
+    np.multiply(ws.t_16, ws.t_15, out=ws.t_16)  # (17)
+    np.subtract(ws.z_7, ws.t_16, out=ws.a_7)  # (17)
+    np.copyto(ws.a_7, ws.t_16, where=ws.t_9)  # (17)
+    # (18) z_8[n,j] = sum[k](a_7[n,k]*W_8[k,j]) + b_8[j]
+    np.matmul(ws.a_7, ws.W_8, out=ws.z_8)  # (18)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (18)
+    # (19) y_9[n,j] = y_5[n,j] + z_8[n,j]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (19)
+    # (20) z_10[n,l] = sum[i](y_9[n,i]*W_10[i,l]) + b_10[l]
+    np.matmul(ws.y_9, ws.W_10, out=ws.z_10)  # (20)
+    np.add(ws.z_10, ws.b_10, out=ws.z_10)  # (20)
+    # (21) l[n] = logsumexp[l](z_10[n,l])
+    np.maximum.reduce(ws.z_10, axis=1, out=ws.t_17)  # (21)
+    np.subtract(ws.z_10, ws.t_17[:, None], out=ws.p)  # (21)
+    np.exp(ws.p, out=ws.p)  # (21)
+    np.add.reduce(ws.p, axis=1, out=ws.t_18)  # (21)
+    # (22) p[n,l] = exp(z_10[n,l] - l[n])
+    np.divide(ws.p, ws.t_18[:, None], out=ws.p)  # (22)
+    # (60) z_10_bar[n,l] = p[n,l] - (l == y[n])
+    np.equal(ws.l, ws.y[:, None], out=ws.t_19)  # (60)
+    np.subtract(ws.p, ws.t_19, out=ws.z_10_bar)  # (60)
+    # (61) b_10_bar[n,l] = z_10_bar[n,l]
+    np.copyto(ws.b_10_bar, ws.z_10_bar)  # (61)
+    # (62) W_10_bar[n,i,l] = y_9[n,i]*z_10_bar[n,l]
+    np.multiply(ws.z_10_bar[:, None], ws.y_9[:, :, None], out=ws.W_10_bar)  # (62)
+    # (27) y_9_bar[n,j] = sum[l](z_10_bar[n,l]*W_10[j,l])
+    np.matmul(ws.z_10_bar, ws.W_10.T, out=ws.y_9_bar)  # (27)
+    # (63) b_8_bar[n,j] = y_9_bar[n,j]
+    np.copyto(ws.b_8_bar, ws.y_9_bar)  # (63)
+    # (64) W_8_bar[n,k,j] = a_7[n,k]*y_9_bar[n,j]
+    np.multiply(ws.y_9_bar[:, None], ws.a_7[:, :, None], out=ws.W_8_bar)  # (64)
+    # (30) a_7_bar[n,k] = sum[j](y_9_bar[n,j]*W_8[k,j])
+    np.matmul(ws.y_9_bar, ws.W_8.T, out=ws.a_7_bar)  # (30)
+    # (31) z_7_bar[n,k] = (1 + sqrt(2)*exp(-z_7[n,k]**2/2)*z_7[n,k]/sqrt(pi) +
     #     erf(sqrt(2)*z_7[n,k]/2))*a_7_bar[n,k]/2
-    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
-    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t_20)  # (29)
-    np.multiply(ws.t_20, 0.7071067811865476 / 1.772453850905516, out=ws.t_20)  # (29)
-    np.add(ws.z_7_bar, ws.t_20, out=ws.t_21)  # (29)
-    np.multiply(ws.t_21, ws.t_15, out=ws.t_21)  # (29)
-    np.subtract(ws.z_7_bar, ws.t_20, out=ws.z_7_bar)  # (29)
-    np.multiply(ws.z_7_bar, ws.t_15, out=ws.z_7_bar)  # (29)
-    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (29)
-    np.copyto(ws.z_7_bar, ws.t_21, where=ws.t_9)  # (29)
-    # b_7_bar[n,k] = z_7_bar[n,k]
-    np.copyto(ws.b_7_bar, ws.z_7_bar)
-    # W_7_bar[n,i,k] = y_6[n,i]*z_7_bar[n,k]
-    np.multiply(ws.z_7_bar[:, None], ws.y_6[:, :, None], out=ws.W_7_bar)
-    # (32) y_6_bar[n,j] = sum[k](z_7_bar[n,k]*W_7[j,k])
-    np.matmul(ws.z_7_bar, ws.W_7.T, out=ws.y_6_bar)  # (32)
-    # gamma_6_bar[n,j] = x_hat_6[n,j]*y_6_bar[n,j]
-    np.multiply(ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)
-    # beta_6_bar[n,j] = y_6_bar[n,j]
-    np.copyto(ws.beta_6_bar, ws.y_6_bar)
-    # (35) x_hat_6_bar[n,j] = y_6_bar[n,j]*gamma_6[j]
-    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (35)
-    # (36) y_5_bar[n,j] = (sd_6[n]*y_9_bar[n,j] + x_hat_6_bar[n,j] -
-    #     mean[j_1](x_hat_6_bar[n,j_1]) -
-    #     mean[j_1](x_hat_6[n,j_1]*x_hat_6_bar[n,j_1])*x_hat_6[n,j])/sd_6[n]
-    np.add.reduce(ws.x_hat_6_bar, axis=1, out=ws.t_22)  # (36)
-    np.multiply(ws.t_22, 0.015625, out=ws.t_22)  # (36)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t_23)  # (36)
-    np.multiply(ws.t_23, 0.015625, out=ws.t_23)  # (36)
-    np.multiply(ws.sd_6[:, None], ws.y_9_bar, out=ws.y_5_bar)  # (36)
-    np.multiply(ws.t_23[:, None], ws.x_hat_6, out=ws.t_24)  # (36)
-    np.add(ws.y_5_bar, ws.x_hat_6_bar, out=ws.y_5_bar)  # (36)
-    np.subtract(ws.y_5_bar, ws.t_24, out=ws.y_5_bar)  # (36)
-    np.subtract(ws.y_5_bar, ws.t_22[:, None], out=ws.y_5_bar)  # (36)
-    np.divide(ws.y_5_bar, ws.sd_6[:, None], out=ws.y_5_bar)  # (36)
-    # b_4_bar[n,j] = y_5_bar[n,j]
-    np.copyto(ws.b_4_bar, ws.y_5_bar)
-    # W_4_bar[n,k,j] = a_3[n,k]*y_5_bar[n,j]
-    np.multiply(ws.y_5_bar[:, None], ws.a_3[:, :, None], out=ws.W_4_bar)
-    # (39) a_3_bar[n,k] = sum[j](y_5_bar[n,j]*W_4[k,j])
-    np.matmul(ws.y_5_bar, ws.W_4.T, out=ws.a_3_bar)  # (39)
-    # (40) z_3_bar[n,k] = (1 + sqrt(2)*exp(-z_3[n,k]**2/2)*z_3[n,k]/sqrt(pi) +
+    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (31)
+    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t_20)  # (31)
+    np.multiply(ws.t_20, 0.7071067811865476 / 1.772453850905516, out=ws.t_20)  # (31)
+    np.add(ws.z_7_bar, ws.t_20, out=ws.t_21)  # (31)
+    np.multiply(ws.t_21, ws.t_15, out=ws.t_21)  # (31)
+    np.subtract(ws.z_7_bar, ws.t_20, out=ws.z_7_bar)  # (31)
+    np.multiply(ws.z_7_bar, ws.t_15, out=ws.z_7_bar)  # (31)
+    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (31)
+    np.copyto(ws.z_7_bar, ws.t_21, where=ws.t_9)  # (31)
+    # (65) b_7_bar[n,k] = z_7_bar[n,k]
+    np.copyto(ws.b_7_bar, ws.z_7_bar)  # (65)
+    # (66) W_7_bar[n,i,k] = y_6[n,i]*z_7_bar[n,k]
+    np.multiply(ws.z_7_bar[:, None], ws.y_6[:, :, None], out=ws.W_7_bar)  # (66)
+    # (34) y_6_bar[n,j] = sum[k](z_7_bar[n,k]*W_7[j,k])
+    np.matmul(ws.z_7_bar, ws.W_7.T, out=ws.y_6_bar)  # (34)
+    # (67) gamma_6_bar[n,j] = x_hat_6[n,j]*y_6_bar[n,j]
+    np.multiply(ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)  # (67)
+    # (68) beta_6_bar[n,j] = y_6_bar[n,j]
+    np.copyto(ws.beta_6_bar, ws.y_6_bar)  # (68)
+    # (37) x_hat_6_bar[n,j] = y_6_bar[n,j]*gamma_6[j]
+    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (37)
+    # (38) y_5_bar[n,j] = (x_hat_6_bar[n,j] - mean[j_1](x_hat_6_bar[n,j_1]) -
+    #     mean[j_1](x_hat_6[n,j_1]*x_hat_6_bar[n,j_1])*x_hat_6[n,j])/sd_6[n] + y_9_bar[n,j]
+    np.add.reduce(ws.x_hat_6_bar, axis=1, out=ws.t_22)  # (38)
+    np.multiply(ws.t_22, 0.015625, out=ws.t_22)  # (38)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t_23)  # (38)
+    np.multiply(ws.t_23, 0.015625, out=ws.t_23)  # (38)
+    np.multiply(ws.t_23[:, None], ws.x_hat_6, out=ws.y_5_bar)  # (38)
+    np.subtract(ws.x_hat_6_bar, ws.y_5_bar, out=ws.y_5_bar)  # (38)
+    np.subtract(ws.y_5_bar, ws.t_22[:, None], out=ws.y_5_bar)  # (38)
+    np.divide(ws.y_5_bar, ws.sd_6[:, None], out=ws.y_5_bar)  # (38)
+    np.add(ws.y_5_bar, ws.y_9_bar, out=ws.y_5_bar)  # (38)
+    # (69) b_4_bar[n,j] = y_5_bar[n,j]
+    np.copyto(ws.b_4_bar, ws.y_5_bar)  # (69)
+    # (70) W_4_bar[n,k,j] = a_3[n,k]*y_5_bar[n,j]
+    np.multiply(ws.y_5_bar[:, None], ws.a_3[:, :, None], out=ws.W_4_bar)  # (70)
+    # (41) a_3_bar[n,k] = sum[j](y_5_bar[n,j]*W_4[k,j])
+    np.matmul(ws.y_5_bar, ws.W_4.T, out=ws.a_3_bar)  # (41)
+    # (42) z_3_bar[n,k] = (1 + sqrt(2)*exp(-z_3[n,k]**2/2)*z_3[n,k]/sqrt(pi) +
     #     erf(sqrt(2)*z_3[n,k]/2))*a_3_bar[n,k]/2
-    np.multiply(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
-    np.multiply(ws.a_3_bar, ws.z_3, out=ws.t_25)  # (40)
-    np.multiply(ws.t_25, 0.7071067811865476 / 1.772453850905516, out=ws.t_25)  # (40)
-    np.add(ws.z_3_bar, ws.t_25, out=ws.t_26)  # (40)
-    np.multiply(ws.t_26, ws.t_7, out=ws.t_26)  # (40)
-    np.subtract(ws.z_3_bar, ws.t_25, out=ws.z_3_bar)  # (40)
-    np.multiply(ws.z_3_bar, ws.t_7, out=ws.z_3_bar)  # (40)
-    np.subtract(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (40)
-    np.copyto(ws.z_3_bar, ws.t_26, where=ws.t_1)  # (40)
-    # b_3_bar[n,k] = z_3_bar[n,k]
-    np.copyto(ws.b_3_bar, ws.z_3_bar)
-    # W_3_bar[n,i,k] = y_2[n,i]*z_3_bar[n,k]
-    np.multiply(ws.z_3_bar[:, None], ws.y_2[:, :, None], out=ws.W_3_bar)
-    # (43) y_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
-    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.y_2_bar)  # (43)
-    # gamma_2_bar[n,j] = x_hat_2[n,j]*y_2_bar[n,j]
-    np.multiply(ws.x_hat_2, ws.y_2_bar, out=ws.gamma_2_bar)
-    # beta_2_bar[n,j] = y_2_bar[n,j]
-    np.copyto(ws.beta_2_bar, ws.y_2_bar)
-    # (46) x_hat_2_bar[n,j] = y_2_bar[n,j]*gamma_2[j]
-    np.multiply(ws.gamma_2, ws.y_2_bar, out=ws.x_hat_2_bar)  # (46)
-    # (47) z_1_bar[n,j] = (sd_2[n]*y_5_bar[n,j] + x_hat_2_bar[n,j] -
-    #     mean[j_1](x_hat_2_bar[n,j_1]) -
-    #     mean[j_1](x_hat_2[n,j_1]*x_hat_2_bar[n,j_1])*x_hat_2[n,j])/sd_2[n]
-    np.add.reduce(ws.x_hat_2_bar, axis=1, out=ws.t_27)  # (47)
-    np.multiply(ws.t_27, 0.015625, out=ws.t_27)  # (47)
-    np.vecdot(ws.x_hat_2, ws.x_hat_2_bar, out=ws.t_28)  # (47)
-    np.multiply(ws.t_28, 0.015625, out=ws.t_28)  # (47)
-    np.multiply(ws.sd_2[:, None], ws.y_5_bar, out=ws.z_1_bar)  # (47)
-    np.multiply(ws.t_28[:, None], ws.x_hat_2, out=ws.t_29)  # (47)
-    np.add(ws.z_1_bar, ws.x_hat_2_bar, out=ws.z_1_bar)  # (47)
-    np.subtract(ws.z_1_bar, ws.t_29, out=ws.z_1_bar)  # (47)
-    np.subtract(ws.z_1_bar, ws.t_27[:, None], out=ws.z_1_bar)  # (47)
-    np.divide(ws.z_1_bar, ws.sd_2[:, None], out=ws.z_1_bar)  # (47)
-    # b_1_bar[n,j] = z_1_bar[n,j]
-    np.copyto(ws.b_1_bar, ws.z_1_bar)
-    # W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
-    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)
+    np.multiply(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (42)
+    np.multiply(ws.a_3_bar, ws.z_3, out=ws.t_24)  # (42)
+    np.multiply(ws.t_24, 0.7071067811865476 / 1.772453850905516, out=ws.t_24)  # (42)
+    np.add(ws.z_3_bar, ws.t_24, out=ws.t_25)  # (42)
+    np.multiply(ws.t_25, ws.t_7, out=ws.t_25)  # (42)
+    np.subtract(ws.z_3_bar, ws.t_24, out=ws.z_3_bar)  # (42)
+    np.multiply(ws.z_3_bar, ws.t_7, out=ws.z_3_bar)  # (42)
+    np.subtract(ws.a_3_bar, ws.z_3_bar, out=ws.z_3_bar)  # (42)
+    np.copyto(ws.z_3_bar, ws.t_25, where=ws.t_1)  # (42)
+    # (71) b_3_bar[n,k] = z_3_bar[n,k]
+    np.copyto(ws.b_3_bar, ws.z_3_bar)  # (71)
+    # (72) W_3_bar[n,i,k] = y_2[n,i]*z_3_bar[n,k]
+    np.multiply(ws.z_3_bar[:, None], ws.y_2[:, :, None], out=ws.W_3_bar)  # (72)
+    # (45) y_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.y_2_bar)  # (45)
+    # (73) gamma_2_bar[n,j] = x_hat_2[n,j]*y_2_bar[n,j]
+    np.multiply(ws.x_hat_2, ws.y_2_bar, out=ws.gamma_2_bar)  # (73)
+    # (74) beta_2_bar[n,j] = y_2_bar[n,j]
+    np.copyto(ws.beta_2_bar, ws.y_2_bar)  # (74)
+    # (48) x_hat_2_bar[n,j] = y_2_bar[n,j]*gamma_2[j]
+    np.multiply(ws.gamma_2, ws.y_2_bar, out=ws.x_hat_2_bar)  # (48)
+    # (49) z_1_bar[n,j] = (x_hat_2_bar[n,j] - mean[j_1](x_hat_2_bar[n,j_1]) -
+    #     mean[j_1](x_hat_2[n,j_1]*x_hat_2_bar[n,j_1])*x_hat_2[n,j])/sd_2[n] + y_5_bar[n,j]
+    np.add.reduce(ws.x_hat_2_bar, axis=1, out=ws.t_26)  # (49)
+    np.multiply(ws.t_26, 0.015625, out=ws.t_26)  # (49)
+    np.vecdot(ws.x_hat_2, ws.x_hat_2_bar, out=ws.t_27)  # (49)
+    np.multiply(ws.t_27, 0.015625, out=ws.t_27)  # (49)
+    np.multiply(ws.t_27[:, None], ws.x_hat_2, out=ws.z_1_bar)  # (49)
+    np.subtract(ws.x_hat_2_bar, ws.z_1_bar, out=ws.z_1_bar)  # (49)
+    np.subtract(ws.z_1_bar, ws.t_26[:, None], out=ws.z_1_bar)  # (49)
+    np.divide(ws.z_1_bar, ws.sd_2[:, None], out=ws.z_1_bar)  # (49)
+    np.add(ws.z_1_bar, ws.y_5_bar, out=ws.z_1_bar)  # (49)
+    # (75) b_1_bar[n,j] = z_1_bar[n,j]
+    np.copyto(ws.b_1_bar, ws.z_1_bar)  # (75)
+    # (76) W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
+    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)  # (76)
 
 
 class Optimizer:
@@ -1047,8 +1082,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.001, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (53)
+        ws.v = np.zeros_like(w)  # (54)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -1065,66 +1100,68 @@ def update(ws):
     t = int(ws.t)
     learning_rate = ws.learning_rate
     for w, g, m, v, slot_1 in ws.tiles:
-        # (51) m_next[p] = 0.1*g[p] + 0.9*m[p]
-        np.multiply(m, 0.9, out=m)  # (51)
-        np.multiply(g, 0.1, out=slot_1)  # (51)
-        np.add(m, slot_1, out=m)  # (51)
-        # (52) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
-        np.square(g, out=slot_1)  # (52)
-        np.multiply(slot_1, 0.001, out=slot_1)  # (52)
-        np.multiply(v, 0.999, out=v)  # (52)
-        np.add(slot_1, v, out=v)  # (52)
-        # (53) d[p] = m_next[p]/((1 - (0.9)**t)*(1E-8 + sqrt(v_next[p]/(1 - (0.999)**t))))
-        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (53)
-        np.sqrt(slot_1, out=slot_1)  # (53)
-        np.add(slot_1, 1e-08, out=slot_1)  # (53)
-        np.multiply(slot_1, 1 - (0.9 ** t), out=slot_1)  # (53)
-        np.divide(m, slot_1, out=slot_1)  # (53)
-        # (54) w_next[p] = (1 - 0.05*learning_rate)*w[p] - learning_rate*d[p]
-        np.multiply(w, 1 - (0.05 * learning_rate), out=w)  # (54)
-        np.multiply(slot_1, learning_rate, out=slot_1)  # (54)
-        np.subtract(w, slot_1, out=w)  # (54)
+        # (53) m_next[p] = 0.1*g[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (53)
+        np.multiply(g, 0.1, out=slot_1)  # (53)
+        np.add(m, slot_1, out=m)  # (53)
+        # (54) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
+        np.square(g, out=slot_1)  # (54)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (54)
+        np.multiply(v, 0.999, out=v)  # (54)
+        np.add(slot_1, v, out=v)  # (54)
+        # (55) d[p] = m_next[p]/((1 - (0.9)**t)*(1E-8 + sqrt(v_next[p]/(1 - (0.999)**t))))
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (55)
+        np.sqrt(slot_1, out=slot_1)  # (55)
+        np.add(slot_1, 1e-08, out=slot_1)  # (55)
+        np.multiply(slot_1, 1 - (0.9 ** t), out=slot_1)  # (55)
+        np.divide(m, slot_1, out=slot_1)  # (55)
+        # (56) w_next[p] = (1 - 0.05*learning_rate)*w[p] - learning_rate*d[p]
+        np.multiply(w, 1 - (0.05 * learning_rate), out=w)  # (56)
+        np.multiply(slot_1, learning_rate, out=slot_1)  # (56)
+        np.subtract(w, slot_1, out=w)  # (56)
 
 
 def weighted_loss(z_10, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_10."""
     N = len(z_10)
-    # l[n] = logsumexp[l](z_10[n,l])
-    t_1 = np.maximum.reduce(z_10, axis=1)
-    p = np.subtract(z_10, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    t_3 = np.log(t_2)
-    # p[n,l] = exp(z_10[n,l] - l[n])
-    np.divide(p, t_2[:, None], out=p)
-    # L = mean[n]((l[n] - z_10[n,y[n]])*sample_weight[n])
-    n = np.arange(N)
-    t_4 = z_10[n, y]
-    np.subtract(t_4, t_1, out=t_4)
-    np.subtract(t_3, t_4, out=t_3)
-    t_5 = np.vdot(t_3, sample_weight)
-    L = t_5 / N
-    # z_10_bar[n,l] = (p[n,l] - (l == y[n]))*sample_weight[n]/N
-    z_10_bar = p.copy()
-    z_10_bar[n, y] -= 1
-    t_6 = np.divide(sample_weight, N)
-    np.multiply(t_6[:, None], z_10_bar, out=z_10_bar)
+    # (21) l[n] = logsumexp[l](z_10[n,l])
+    t_1 = np.maximum.reduce(z_10, axis=1)  # (21)
+    p = np.subtract(z_10, t_1[:, None])  # (21)
+    np.exp(p, out=p)  # (21)
+    t_2 = np.add.reduce(p, axis=1)  # (21)
+    t_3 = np.log(t_2)  # (21)
+    # (22) p[n,l] = exp(z_10[n,l] - l[n])
+    np.divide(p, t_2[:, None], out=p)  # (22)
+    # (57) L = mean[n]((l[n] - z_10[n,y[n]])*sample_weight[n])
+    n = np.arange(N)  # (57)
+    t_4 = z_10[n, y]  # (57)
+    np.subtract(t_4, t_1, out=t_4)  # (57)
+    np.subtract(t_3, t_4, out=t_3)  # (57)
+    t_5 = np.vdot(t_3, sample_weight)  # (57)
+    L = t_5 / N  # (57)
+    # (58) z_10_bar[n,l] = (p[n,l] - (l == y[n]))*sample_weight[n]/N
+    z_10_bar = p.copy()  # (58)
+    z_10_bar[n, y] -= 1  # (58)
+    t_6 = np.divide(sample_weight, N)  # (58)
+    np.multiply(t_6[:, None], z_10_bar, out=z_10_bar)  # (58)
     return L, z_10_bar
 
 
 def probabilities(z_10):
     """p[n,l] = exp(z_10[n,l])/sum[m](exp(z_10[n,m]))"""
-    t_1 = np.maximum.reduce(z_10, axis=1)
-    p = np.subtract(z_10, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    np.divide(p, t_2[:, None], out=p)
+    # (22) p[n,l] = exp(z_10[n,l] - l[n])
+    t_1 = np.maximum.reduce(z_10, axis=1)  # (22)
+    p = np.subtract(z_10, t_1[:, None])  # (22)
+    np.exp(p, out=p)  # (22)
+    t_2 = np.add.reduce(p, axis=1)  # (22)
+    np.divide(p, t_2[:, None], out=p)  # (22)
     return p
 
 
 def labels(z_10):
     """c[n] = argmax[l](z_10[n,l])"""
-    c = np.argmax(z_10, axis=1)
+    # (59) c[n] = argmax[l](z_10[n,l])
+    c = np.argmax(z_10, axis=1)  # (59)
     return c.astype(np.int64, copy=False)
 
 

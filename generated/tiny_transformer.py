@@ -26,18 +26,25 @@
 gradient_clip_norm = 1.
 
 Generated from tiny_transformer.toml by `derive generate`; change the spec and generate it again,
-never this file. It needs NumPy only. A number such as (7) is that of an equation:
-tiny_transformer.tex derives each of them under the same number. Those from (121) on are the
-equations of adam.
+never this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+tiny_transformer.html and tiny_transformer.tex derive it under this number, and `derive explain`
+tells what stands behind a line.
+
+    (1) to (57)     the forward pass and the loss
+    (58) to (127)   the cotangents
+    (128) to (132)  a step of adam
+    (133) to (134)  the loss with a weight for each sample
+    (135)           labels
+    (136) to (174)  the gradient of each sample
+    (175) to (179)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
 all parameters and their cotangents one after the other, element p.
 
-Where a derivative does not exist: at the border of two cases it is that of the case which holds
-there.
-
-A gradient on a batch of 32 takes 1.58 billion floating-point operations and moves 554 million
+A gradient on a batch of 32 takes 1.58 billion floating-point operations and moves 549 million
 bytes.
 """
 
@@ -105,68 +112,70 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["embedding_1.E"][...] = draw.normal(size=(64, 64))
-    params["positional_embedding_1.P"][...] = 0.02*draw.normal(size=(64, 64))
-    params["transformer_block_1.gamma_1"][...] = 1
-    params["transformer_block_1.beta_1"][...] = 0
-    params["transformer_block_1.W_q"][...] = (
+    params["embedding_1.E"][...] = draw.normal(size=(64, 64))  # (175)
+    params["positional_embedding_1.P"][...] = 0.02*draw.normal(size=(64, 64))  # (176)
+    params["transformer_block_1.gamma_1"][...] = 1  # (177)
+    params["transformer_block_1.beta_1"][...] = 0  # (178)
+    params["transformer_block_1.W_q"][...] = (  # (179)
         0.4330127018922193*draw.random((64, 4, 16)) - 0.21650635094610965
     )
-    params["transformer_block_1.W_k"][...] = (
+    params["transformer_block_1.W_k"][...] = (  # (179)
         0.4330127018922193*draw.random((64, 4, 16)) - 0.21650635094610965
     )
-    params["transformer_block_1.W_v"][...] = (
+    params["transformer_block_1.W_v"][...] = (  # (179)
         0.4330127018922193*draw.random((64, 4, 16)) - 0.21650635094610965
     )
-    params["transformer_block_1.b_q"][...] = 0
-    params["transformer_block_1.b_k"][...] = 0
-    params["transformer_block_1.b_v"][...] = 0
-    params["transformer_block_1.W_o"][...] = (
+    params["transformer_block_1.b_q"][...] = 0  # (178)
+    params["transformer_block_1.b_k"][...] = 0  # (178)
+    params["transformer_block_1.b_v"][...] = 0  # (178)
+    params["transformer_block_1.W_o"][...] = (  # (179)
         0.4330127018922193*draw.random((4, 16, 64)) - 0.21650635094610965
     )
-    params["transformer_block_1.b_o"][...] = 0
-    params["transformer_block_1.gamma_2"][...] = 1
-    params["transformer_block_1.beta_2"][...] = 0
-    params["transformer_block_1.W_1"][...] = (
+    params["transformer_block_1.b_o"][...] = 0  # (178)
+    params["transformer_block_1.gamma_2"][...] = 1  # (177)
+    params["transformer_block_1.beta_2"][...] = 0  # (178)
+    params["transformer_block_1.W_1"][...] = (  # (179)
         0.27386127875258304*draw.random((64, 256)) - 0.13693063937629152
     )
-    params["transformer_block_1.b_1"][...] = 0
-    params["transformer_block_1.W_2"][...] = (
+    params["transformer_block_1.b_1"][...] = 0  # (178)
+    params["transformer_block_1.W_2"][...] = (  # (179)
         0.27386127875258304*draw.random((256, 64)) - 0.13693063937629152
     )
-    params["transformer_block_1.b_2"][...] = 0
-    params["transformer_block_2.gamma_1"][...] = 1
-    params["transformer_block_2.beta_1"][...] = 0
-    params["transformer_block_2.W_q"][...] = (
+    params["transformer_block_1.b_2"][...] = 0  # (178)
+    params["transformer_block_2.gamma_1"][...] = 1  # (177)
+    params["transformer_block_2.beta_1"][...] = 0  # (178)
+    params["transformer_block_2.W_q"][...] = (  # (179)
         0.4330127018922193*draw.random((64, 4, 16)) - 0.21650635094610965
     )
-    params["transformer_block_2.W_k"][...] = (
+    params["transformer_block_2.W_k"][...] = (  # (179)
         0.4330127018922193*draw.random((64, 4, 16)) - 0.21650635094610965
     )
-    params["transformer_block_2.W_v"][...] = (
+    params["transformer_block_2.W_v"][...] = (  # (179)
         0.4330127018922193*draw.random((64, 4, 16)) - 0.21650635094610965
     )
-    params["transformer_block_2.b_q"][...] = 0
-    params["transformer_block_2.b_k"][...] = 0
-    params["transformer_block_2.b_v"][...] = 0
-    params["transformer_block_2.W_o"][...] = (
+    params["transformer_block_2.b_q"][...] = 0  # (178)
+    params["transformer_block_2.b_k"][...] = 0  # (178)
+    params["transformer_block_2.b_v"][...] = 0  # (178)
+    params["transformer_block_2.W_o"][...] = (  # (179)
         0.4330127018922193*draw.random((4, 16, 64)) - 0.21650635094610965
     )
-    params["transformer_block_2.b_o"][...] = 0
-    params["transformer_block_2.gamma_2"][...] = 1
-    params["transformer_block_2.beta_2"][...] = 0
-    params["transformer_block_2.W_1"][...] = (
+    params["transformer_block_2.b_o"][...] = 0  # (178)
+    params["transformer_block_2.gamma_2"][...] = 1  # (177)
+    params["transformer_block_2.beta_2"][...] = 0  # (178)
+    params["transformer_block_2.W_1"][...] = (  # (179)
         0.27386127875258304*draw.random((64, 256)) - 0.13693063937629152
     )
-    params["transformer_block_2.b_1"][...] = 0
-    params["transformer_block_2.W_2"][...] = (
+    params["transformer_block_2.b_1"][...] = 0  # (178)
+    params["transformer_block_2.W_2"][...] = (  # (179)
         0.27386127875258304*draw.random((256, 64)) - 0.13693063937629152
     )
-    params["transformer_block_2.b_2"][...] = 0
-    params["layer_norm_1.gamma"][...] = 1
-    params["layer_norm_1.beta"][...] = 0
-    params["dense_1.W"][...] = 0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
-    params["dense_1.b"][...] = 0
+    params["transformer_block_2.b_2"][...] = 0  # (178)
+    params["layer_norm_1.gamma"][...] = 1  # (177)
+    params["layer_norm_1.beta"][...] = 0  # (178)
+    params["dense_1.W"][...] = (  # (179)
+        0.4330127018922193*draw.random((64, 64)) - 0.21650635094610965
+    )
+    params["dense_1.b"][...] = 0  # (178)
     return params
 
 
@@ -309,32 +318,37 @@ class Training:
         ws.b_18, ws.b_18_bar = p["dense_1.b"], g["dense_1.b"]  # 64
         ws.x = np.empty((N, 64), np.int64)
         ws.y = np.empty((N, 64), np.int64)
-        ws.y_1 = np.empty((N, 64, 64), dtype)
-        ws.y_2 = ws.y_1
-        ws.y_5 = ws.y_1
-        ws.y_9 = ws.y_1
-        ws.y_12 = ws.y_1
-        ws.y_16 = ws.y_1
-        ws.x_hat_17 = ws.y_1
-        ws.y_16_bar = ws.y_1
-        ws.y_12_bar = ws.y_1
-        ws.y_9_bar = ws.y_1
-        ws.y_5_bar = ws.y_1
-        ws.y_2_bar = ws.y_1
+        ws.slot_1 = np.empty(4096*N, dtype)
+        ws.y_1 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_2 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_5 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_9 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_12 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_16 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_17 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_16_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.o_11_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.r_11_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[44] = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_10_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_6_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_6_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.o_4_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.r_4_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[54] = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_3_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
         ws.mu[3] = np.empty((N, 64), dtype)
+        ws.m_3 = ws.mu[3]
         ws.sd_3 = ws.mu[3]
         ws.x_hat_3 = np.empty((N, 64, 64), dtype)
-        ws.t[60] = ws.x_hat_3
+        ws.y_2_bar = ws.x_hat_3
         ws.y_3 = np.empty((N, 64, 64), dtype)
-        ws.t[56] = ws.y_3
-        ws.x_hat_3_bar = ws.y_3
+        ws.t[53] = ws.y_3
         ws.slot_5 = np.empty(4096*N, dtype)
         ws.q_4 = ws.slot_5[:4096*N].reshape(N, 64, 4, 16)
         ws.q_4_bar = ws.slot_5[:4096*N].reshape(N, 64, 4, 16)
         ws.y_3_bar = ws.slot_5[:4096*N].reshape(N, 64, 64)
-        ws.slot_6 = np.empty(4096*N, dtype)
-        ws.r_4 = ws.slot_6[:4096*N].reshape(N, 64, 4, 16)
-        ws.t[57] = ws.slot_6[:4096*N].reshape(N, 64, 64)
+        ws.r_4 = np.empty((N, 64, 4, 16), dtype)
         ws.v_4 = np.empty((N, 64, 4, 16), dtype)
         ws.v_4_bar = ws.v_4
         ws.slot_8 = np.empty(16384*N, dtype)
@@ -350,19 +364,15 @@ class Training:
         ws.t[4] = ws.slot_10[:256*N].reshape(N, 4, 64)
         ws.t[6] = ws.slot_10[:256*N].reshape(N, 4, 64)
         ws.mu[6] = ws.slot_10[:64*N].reshape(N, 64)
+        ws.m_6 = ws.slot_10[:64*N].reshape(N, 64)
         ws.sd_6 = ws.slot_10[:64*N].reshape(N, 64)
-        ws.t[55] = ws.slot_10[:256*N].reshape(N, 4, 64)
-        ws.slot_11 = np.empty(4096*N, dtype)
-        ws.y_4 = ws.slot_11[:4096*N].reshape(N, 64, 64)
-        ws.x_hat_6 = ws.slot_11[:4096*N].reshape(N, 64, 64)
-        ws.t[54] = ws.slot_11[:4096*N].reshape(N, 64, 64)
-        ws.o_4_bar = ws.slot_11[:4096*N].reshape(N, 64, 4, 16)
-        ws.r_4_bar = ws.slot_11[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[52] = ws.slot_10[:256*N].reshape(N, 4, 64)
+        ws.y_4 = np.empty((N, 64, 64), dtype)
+        ws.x_hat_6 = ws.y_4
+        ws.y_5_bar = ws.y_4
         ws.y_6 = np.empty((N, 64, 64), dtype)
-        ws.y_6_bar = ws.y_6
-        ws.x_hat_6_bar = ws.y_6
         ws.z_7 = np.empty((N, 64, 256), dtype)
-        ws.t[50] = ws.z_7
+        ws.t[48] = ws.z_7
         ws.t[7] = np.empty((N, 64, 256), bool)
         ws.slot_15 = np.empty(16384*N, dtype)
         ws.t[8] = ws.slot_15[:16384*N].reshape(N, 64, 256)
@@ -374,25 +384,23 @@ class Training:
         ws.t[11] = ws.t[9]
         ws.t[12] = ws.t[9]
         ws.a_7 = ws.t[9]
-        ws.t[51] = ws.t[9]
+        ws.t[49] = ws.t[9]
         ws.t[10] = np.empty((N, 64, 256), dtype)
         ws.z_7_bar = ws.t[10]
         ws.t[13] = np.empty((N, 64, 256), dtype)
         ws.mu[10] = np.empty((N, 64), dtype)
+        ws.m_10 = ws.mu[10]
         ws.sd_10 = ws.mu[10]
-        ws.t[52] = ws.mu[10]
-        ws.t[58] = ws.mu[10]
+        ws.t[50] = ws.mu[10]
+        ws.t[55] = ws.mu[10]
         ws.y_10 = np.empty((N, 64, 64), dtype)
         ws.y_10_bar = ws.y_10
-        ws.x_hat_10_bar = ws.y_10
+        ws.y_9_bar = ws.y_10
         ws.slot_21 = np.empty(4096*N, dtype)
         ws.q_11 = ws.slot_21[:4096*N].reshape(N, 64, 4, 16)
         ws.q_11_bar = ws.slot_21[:4096*N].reshape(N, 64, 4, 16)
-        ws.t[46] = ws.slot_21[:4096*N].reshape(N, 64, 64)
-        ws.t[49] = ws.slot_21[:4096*N].reshape(N, 64, 64)
-        ws.slot_22 = np.empty(4096*N, dtype)
-        ws.r_11 = ws.slot_22[:4096*N].reshape(N, 64, 4, 16)
-        ws.t[45] = ws.slot_22[:4096*N].reshape(N, 64, 64)
+        ws.t[45] = ws.slot_21[:4096*N].reshape(N, 64, 64)
+        ws.r_11 = np.empty((N, 64, 4, 16), dtype)
         ws.v_11 = np.empty((N, 64, 4, 16), dtype)
         ws.v_11_bar = ws.v_11
         ws.slot_24 = np.empty(16384*N, dtype)
@@ -408,14 +416,12 @@ class Training:
         ws.t[17] = ws.slot_26[:256*N].reshape(N, 4, 64)
         ws.t[19] = ws.slot_26[:256*N].reshape(N, 4, 64)
         ws.mu[13] = ws.slot_26[:64*N].reshape(N, 64)
+        ws.m_13 = ws.slot_26[:64*N].reshape(N, 64)
         ws.sd_13 = ws.slot_26[:64*N].reshape(N, 64)
-        ws.t[44] = ws.slot_26[:256*N].reshape(N, 4, 64)
-        ws.slot_27 = np.empty(4096*N, dtype)
-        ws.y_11 = ws.slot_27[:4096*N].reshape(N, 64, 64)
-        ws.x_hat_13 = ws.slot_27[:4096*N].reshape(N, 64, 64)
-        ws.t[43] = ws.slot_27[:4096*N].reshape(N, 64, 64)
-        ws.o_11_bar = ws.slot_27[:4096*N].reshape(N, 64, 4, 16)
-        ws.r_11_bar = ws.slot_27[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[43] = ws.slot_26[:256*N].reshape(N, 4, 64)
+        ws.y_11 = np.empty((N, 64, 64), dtype)
+        ws.x_hat_13 = ws.y_11
+        ws.y_12_bar = ws.y_11
         ws.y_13 = np.empty((N, 64, 64), dtype)
         ws.y_13_bar = ws.y_13
         ws.x_hat_13_bar = ws.y_13
@@ -439,14 +445,15 @@ class Training:
         ws.z_14_bar = ws.t[23]
         ws.t[26] = np.empty((N, 64, 256), dtype)
         ws.mu[17] = np.empty((N, 64), dtype)
+        ws.m_17 = ws.mu[17]
         ws.sd_17 = ws.mu[17]
-        for l in range(41, 65, 6):
+        for l in range(41, 61, 5):
             ws.t[l] = ws.mu[17]
         ws.z_18 = np.empty((N, 64, 64), dtype)
         ws.t[28] = np.empty((N, 64), dtype)
         ws.t[37] = ws.t[28]
         ws.t[42] = ws.t[28]
-        ws.t[48] = ws.t[28]
+        ws.t[47] = ws.t[28]
         ws.p = np.empty((N, 64, 64), dtype)
         ws.z_18_bar = ws.p
         ws.t[29] = np.empty((N, 64), dtype)
@@ -454,18 +461,18 @@ class Training:
         ws.t[38] = ws.t[29]
         ws.t[30] = np.empty((N, 64), dtype)
         ws.t[35] = np.empty((N, 64), np.int64)
-        ws.t[61] = ws.t[35]
-        ws.t[62] = np.empty((N, 64, 64), np.int64)
-        ws.d = np.arange(64)
-        ws.u = np.arange(64)
-        ws.i = np.arange(64)
-        ws.t[2] = np.less_equal(ws.u, ws.i[:, None])
-        ws.t[5] = ws.t[2].astype(dtype)
-        ws.t[18] = ws.t[2].astype(dtype)
-        ws.n = np.arange(N)
-        ws.t[32] = np.multiply(ws.i, 64)
-        ws.t[33] = np.multiply(ws.n, 4096)
-        ws.t[34] = np.add(ws.t[32], ws.t[33][:, None])
+        ws.t[57] = ws.t[35]
+        ws.t[58] = np.empty((N, 64, 64), np.int64)
+        ws.d = np.arange(64)  # (1)
+        ws.u = np.arange(64)  # (12)
+        ws.i = np.arange(64)  # (12)
+        ws.t[2] = np.less_equal(ws.u, ws.i[:, None])  # (12)
+        ws.t[5] = ws.t[2].astype(dtype)  # (12)
+        ws.t[18] = ws.t[2].astype(dtype)  # (35)
+        ws.n = np.arange(N)  # (57)
+        ws.t[32] = np.multiply(ws.i, 64)  # (57)
+        ws.t[33] = np.multiply(ws.n, 4096)  # (57)
+        ws.t[34] = np.add(ws.t[32], ws.t[33][:, None])  # (57)
 
 
 def forward_pass(ws):
@@ -478,618 +485,623 @@ def forward_pass(ws):
     # (3) mu_3[n,i] = mean[d](y_2[n,i,d])
     np.add.reduce(ws.y_2, axis=2, out=ws.mu[3])  # (3)
     np.multiply(ws.mu[3], 0.015625, out=ws.mu[3])  # (3)
-    # (4) sd_3[n,i] = sqrt(mean[d]((y_2[n,i,d] - mu_3[n,i])**2) + 0.00001)
+    # (4) m_3[n,i] = mean[d]((y_2[n,i,d] - mu_3[n,i])**2)
     np.subtract(ws.y_2, ws.mu[3][:, :, None], out=ws.x_hat_3)  # (4)
-    np.vecdot(ws.x_hat_3, ws.x_hat_3, out=ws.sd_3)  # (4)
-    np.multiply(ws.sd_3, 0.015625, out=ws.sd_3)  # (4)
-    np.add(ws.sd_3, 1e-05, out=ws.sd_3)  # (4)
-    np.sqrt(ws.sd_3, out=ws.sd_3)  # (4)
-    # (5) x_hat_3[n,i,d] = (y_2[n,i,d] - mu_3[n,i])/sd_3[n,i]
-    np.divide(ws.x_hat_3, ws.sd_3[:, :, None], out=ws.x_hat_3)  # (5)
-    # (6) y_3[n,i,d] = x_hat_3[n,i,d]*gamma_3[d] + beta_3[d]
-    np.multiply(ws.gamma_3, ws.x_hat_3, out=ws.y_3)  # (6)
-    np.add(ws.y_3, ws.beta_3, out=ws.y_3)  # (6)
-    # (7) q_4[n,i,h,k] = sum[d](y_3[n,i,d]*W_q_4[d,h,k]) + b_q_4[h,k]
-    np.matmul(  # (7)
+    np.vecdot(ws.x_hat_3, ws.x_hat_3, out=ws.m_3)  # (4)
+    np.multiply(ws.m_3, 0.015625, out=ws.m_3)  # (4)
+    # (5) sd_3[n,i] = sqrt(0.00001 + m_3[n,i])
+    np.add(ws.m_3, 1e-05, out=ws.sd_3)  # (5)
+    np.sqrt(ws.sd_3, out=ws.sd_3)  # (5)
+    # (6) x_hat_3[n,i,d] = (y_2[n,i,d] - mu_3[n,i])/sd_3[n,i]
+    np.divide(ws.x_hat_3, ws.sd_3[:, :, None], out=ws.x_hat_3)  # (6)
+    # (7) y_3[n,i,d] = x_hat_3[n,i,d]*gamma_3[d] + beta_3[d]
+    np.multiply(ws.gamma_3, ws.x_hat_3, out=ws.y_3)  # (7)
+    np.add(ws.y_3, ws.beta_3, out=ws.y_3)  # (7)
+    # (8) q_4[n,i,h,k] = sum[d](y_3[n,i,d]*W_q_4[d,h,k]) + b_q_4[h,k]
+    np.matmul(  # (8)
         ws.y_3.reshape(64*N, 64), ws.W_q_4.reshape(64, 64), out=ws.q_4.reshape(64*N, 64)
     )
-    np.add(ws.q_4, ws.b_q_4, out=ws.q_4)  # (7)
-    # (8) r_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_k_4[d,h,k]) + b_k_4[h,k]
-    np.matmul(  # (8)
+    np.add(ws.q_4, ws.b_q_4, out=ws.q_4)  # (8)
+    # (9) r_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_k_4[d,h,k]) + b_k_4[h,k]
+    np.matmul(  # (9)
         ws.y_3.reshape(64*N, 64), ws.W_k_4.reshape(64, 64), out=ws.r_4.reshape(64*N, 64)
     )
-    np.add(ws.r_4, ws.b_k_4, out=ws.r_4)  # (8)
-    # (9) v_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_v_4[d,h,k]) + b_v_4[h,k]
-    np.matmul(  # (9)
+    np.add(ws.r_4, ws.b_k_4, out=ws.r_4)  # (9)
+    # (10) v_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_v_4[d,h,k]) + b_v_4[h,k]
+    np.matmul(  # (10)
         ws.y_3.reshape(64*N, 64), ws.W_v_4.reshape(64, 64), out=ws.v_4.reshape(64*N, 64)
     )
-    np.add(ws.v_4, ws.b_v_4, out=ws.v_4)  # (9)
-    # (10) S_4[n,h,i,s] = sum[k](q_4[n,i,h,k]*r_4[n,s,h,k]/4)
-    np.multiply(ws.q_4.transpose(0, 2, 1, 3), 0.25, out=ws.t[1])  # (10)
-    np.matmul(ws.t[1], ws.r_4.transpose(0, 2, 3, 1), out=ws.S_4)  # (10)
-    # (11) P_4[n,h,i,s] = where(s <= i, exp(S_4[n,h,i,s] - log(sum[u](where(u <= i,
-    #     exp(S_4[n,h,i,u]), 0)))), 0)
-    np.copyto(ws.t[3], -np.inf)  # (11)
-    np.copyto(ws.t[3], ws.S_4, where=ws.t[2])
-    np.maximum.reduce(ws.t[3], axis=3, out=ws.t[4])  # (11)
-    np.subtract(ws.S_4, ws.t[4][:, :, :, None], out=ws.P_4)  # (11)
-    np.minimum(ws.P_4, 0, out=ws.P_4)  # (11)
-    np.exp(ws.P_4, out=ws.P_4)  # (11)
-    np.multiply(ws.P_4, ws.t[2], out=ws.P_4)  # (11)
-    np.matmul(  # (11)
+    np.add(ws.v_4, ws.b_v_4, out=ws.v_4)  # (10)
+    # (11) S_4[n,h,i,s] = sum[k](q_4[n,i,h,k]*r_4[n,s,h,k]/4)
+    np.multiply(ws.q_4.transpose(0, 2, 1, 3), 0.25, out=ws.t[1])  # (11)
+    np.matmul(ws.t[1], ws.r_4.transpose(0, 2, 3, 1), out=ws.S_4)  # (11)
+    # (12) l_1[n,h,i] = log(sum[u](where(u <= i, exp(S_4[n,h,i,u]), 0)))
+    np.copyto(ws.t[3], -np.inf)  # (12)
+    np.copyto(ws.t[3], ws.S_4, where=ws.t[2])  # (12)
+    np.maximum.reduce(ws.t[3], axis=3, out=ws.t[4])  # (12)
+    np.subtract(ws.S_4, ws.t[4][:, :, :, None], out=ws.P_4)  # (12)
+    np.minimum(ws.P_4, 0, out=ws.P_4)  # (12)
+    np.exp(ws.P_4, out=ws.P_4)  # (12)
+    np.multiply(ws.P_4, ws.t[2], out=ws.P_4)  # (12)
+    np.matmul(  # (12)
         ws.P_4.reshape(4*N, 64, 64).transpose(1, 0, 2),
         ws.t[5][..., None],
         out=ws.t[6].reshape(4*N, 64).T[..., None],
     )
-    np.divide(ws.P_4, ws.t[6][:, :, :, None], out=ws.P_4)  # (11)
-    # (12) o_4[n,i,h,k] = sum[s](P_4[n,h,i,s]*v_4[n,s,h,k])
-    np.matmul(ws.P_4, ws.v_4.transpose(0, 2, 1, 3), out=ws.o_4.transpose(0, 2, 1, 3))  # (12)
-    # (13) y_4[n,i,e] = sum[h,k](o_4[n,i,h,k]*W_o_4[h,k,e]) + b_o_4[e]
-    np.matmul(  # (13)
+    # (13) P_4[n,h,i,s] = where(s <= i, exp(S_4[n,h,i,s] - l_1[n,h,i]), 0)
+    np.divide(ws.P_4, ws.t[6][:, :, :, None], out=ws.P_4)  # (13)
+    # (14) o_4[n,i,h,k] = sum[s](P_4[n,h,i,s]*v_4[n,s,h,k])
+    np.matmul(ws.P_4, ws.v_4.transpose(0, 2, 1, 3), out=ws.o_4.transpose(0, 2, 1, 3))  # (14)
+    # (15) y_4[n,i,e] = sum[h,k](o_4[n,i,h,k]*W_o_4[h,k,e]) + b_o_4[e]
+    np.matmul(  # (15)
         ws.o_4.reshape(64*N, 64), ws.W_o_4.reshape(64, 64), out=ws.y_4.reshape(64*N, 64)
     )
-    np.add(ws.y_4, ws.b_o_4, out=ws.y_4)  # (13)
-    # (14) y_5[n,i,d] = y_2[n,i,d] + y_4[n,i,d]
-    np.add(ws.y_2, ws.y_4, out=ws.y_5)  # (14)
-    # (15) mu_6[n,i] = mean[d](y_5[n,i,d])
-    np.add.reduce(ws.y_5, axis=2, out=ws.mu[6])  # (15)
-    np.multiply(ws.mu[6], 0.015625, out=ws.mu[6])  # (15)
-    # (16) sd_6[n,i] = sqrt(mean[d]((y_5[n,i,d] - mu_6[n,i])**2) + 0.00001)
-    np.subtract(ws.y_5, ws.mu[6][:, :, None], out=ws.x_hat_6)  # (16)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (16)
-    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (16)
-    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (16)
-    np.sqrt(ws.sd_6, out=ws.sd_6)  # (16)
-    # (17) x_hat_6[n,i,d] = (y_5[n,i,d] - mu_6[n,i])/sd_6[n,i]
-    np.divide(ws.x_hat_6, ws.sd_6[:, :, None], out=ws.x_hat_6)  # (17)
-    # (18) y_6[n,i,d] = x_hat_6[n,i,d]*gamma_6[d] + beta_6[d]
-    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (18)
-    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (18)
-    # (19) z_7[n,i,j] = sum[d](y_6[n,i,d]*W_7[d,j]) + b_7[j]
-    np.matmul(ws.y_6.reshape(64*N, 64), ws.W_7, out=ws.z_7.reshape(64*N, 256))  # (19)
-    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (19)
-    # (20) a_7[n,i,j] = (1 + erf(sqrt(2)*z_7[n,i,j]/2))*z_7[n,i,j]/2
-    np.less(ws.z_7, 0, out=ws.t[7])  # (20)
-    np.abs(ws.z_7, out=ws.t[8])  # (20)
-    np.minimum(ws.t[8], 40, out=ws.t[8])  # (20)
-    np.subtract(ws.t[8], 4, out=ws.t[9])  # (20)
-    np.add(ws.t[8], 4, out=ws.t[10])  # (20)
-    np.divide(ws.t[9], ws.t[10], out=ws.t[9])  # (20)
-    np.multiply(ws.t[9], 2.1989612375505207e-11, out=ws.z_7_bar)  # (20)
-    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.add(ws.y_4, ws.b_o_4, out=ws.y_4)  # (15)
+    # (16) y_5[n,i,d] = y_2[n,i,d] + y_4[n,i,d]
+    np.add(ws.y_2, ws.y_4, out=ws.y_5)  # (16)
+    # (17) mu_6[n,i] = mean[d](y_5[n,i,d])
+    np.add.reduce(ws.y_5, axis=2, out=ws.mu[6])  # (17)
+    np.multiply(ws.mu[6], 0.015625, out=ws.mu[6])  # (17)
+    # (18) m_6[n,i] = mean[d]((y_5[n,i,d] - mu_6[n,i])**2)
+    np.subtract(ws.y_5, ws.mu[6][:, :, None], out=ws.x_hat_6)  # (18)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.m_6)  # (18)
+    np.multiply(ws.m_6, 0.015625, out=ws.m_6)  # (18)
+    # (19) sd_6[n,i] = sqrt(0.00001 + m_6[n,i])
+    np.add(ws.m_6, 1e-05, out=ws.sd_6)  # (19)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (19)
+    # (20) x_hat_6[n,i,d] = (y_5[n,i,d] - mu_6[n,i])/sd_6[n,i]
+    np.divide(ws.x_hat_6, ws.sd_6[:, :, None], out=ws.x_hat_6)  # (20)
+    # (21) y_6[n,i,d] = x_hat_6[n,i,d]*gamma_6[d] + beta_6[d]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (21)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (21)
+    # (22) z_7[n,i,j] = sum[d](y_6[n,i,d]*W_7[d,j]) + b_7[j]
+    np.matmul(ws.y_6.reshape(64*N, 64), ws.W_7, out=ws.z_7.reshape(64*N, 256))  # (22)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (22)
+    # (23) a_7[n,i,j] = (1 + erf(sqrt(2)*z_7[n,i,j]/2))*z_7[n,i,j]/2
+    np.less(ws.z_7, 0, out=ws.t[7])  # (23)
+    np.abs(ws.z_7, out=ws.t[8])  # (23)
+    np.minimum(ws.t[8], 40, out=ws.t[8])  # (23)
+    np.subtract(ws.t[8], 4, out=ws.t[9])  # (23)
+    np.add(ws.t[8], 4, out=ws.t[10])  # (23)
+    np.divide(ws.t[9], ws.t[10], out=ws.t[9])  # (23)
+    np.multiply(ws.t[9], 2.1989612375505207e-11, out=ws.z_7_bar)  # (23)
+    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)  # (23)
+    for coefficient in (  # (23)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_7_bar, ws.t[9], out=ws.z_7_bar)
-        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)
-    np.add(ws.t[8], 0.7071067811865476, out=ws.t[11])  # (20)
-    np.divide(ws.z_7_bar, ws.t[11], out=ws.z_7_bar)  # (20)
-    np.multiply(ws.t[8], 32, out=ws.t[12])  # (20)
-    np.rint(ws.t[12], out=ws.t[12])  # (20)
-    np.multiply(ws.t[12], 0.03125, out=ws.t[12])  # (20)
-    np.subtract(ws.t[8], ws.t[12], out=ws.t[13])  # (20)
-    np.add(ws.t[12], ws.t[8], out=ws.t[8])  # (20)
-    np.multiply(ws.t[13], ws.t[8], out=ws.t[13])  # (20)
-    np.multiply(ws.t[13], -0.5, out=ws.t[13])  # (20)
-    np.exp(ws.t[13], out=ws.t[13])  # (20)
-    np.square(ws.t[12], out=ws.t[12])  # (20)
-    np.multiply(ws.t[12], -0.5, out=ws.t[12])  # (20)
-    np.exp(ws.t[12], out=ws.t[12])  # (20)
-    np.multiply(ws.t[13], ws.t[12], out=ws.t[13])  # (20)
-    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t[14])  # (20)
-    np.multiply(ws.t[14], ws.t[13], out=ws.t[14])  # (20)
-    np.subtract(ws.z_7, ws.t[14], out=ws.a_7)  # (20)
-    np.copyto(ws.a_7, ws.t[14], where=ws.t[7])  # (20)
-    # (21) z_8[n,i,d] = sum[j](a_7[n,i,j]*W_8[j,d]) + b_8[d]
-    np.matmul(ws.a_7.reshape(64*N, 256), ws.W_8, out=ws.z_8.reshape(64*N, 64))  # (21)
-    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (21)
-    # (22) y_9[n,i,d] = y_5[n,i,d] + z_8[n,i,d]
-    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (22)
-    # (23) mu_10[n,i] = mean[d](y_9[n,i,d])
-    np.add.reduce(ws.y_9, axis=2, out=ws.mu[10])  # (23)
-    np.multiply(ws.mu[10], 0.015625, out=ws.mu[10])  # (23)
-    # (24) sd_10[n,i] = sqrt(mean[d]((y_9[n,i,d] - mu_10[n,i])**2) + 0.00001)
-    np.subtract(ws.y_9, ws.mu[10][:, :, None], out=ws.x_hat_10)  # (24)
-    np.vecdot(ws.x_hat_10, ws.x_hat_10, out=ws.sd_10)  # (24)
-    np.multiply(ws.sd_10, 0.015625, out=ws.sd_10)  # (24)
-    np.add(ws.sd_10, 1e-05, out=ws.sd_10)  # (24)
-    np.sqrt(ws.sd_10, out=ws.sd_10)  # (24)
-    # (25) x_hat_10[n,i,d] = (y_9[n,i,d] - mu_10[n,i])/sd_10[n,i]
-    np.divide(ws.x_hat_10, ws.sd_10[:, :, None], out=ws.x_hat_10)  # (25)
-    # (26) y_10[n,i,d] = x_hat_10[n,i,d]*gamma_10[d] + beta_10[d]
-    np.multiply(ws.gamma_10, ws.x_hat_10, out=ws.y_10)  # (26)
-    np.add(ws.y_10, ws.beta_10, out=ws.y_10)  # (26)
-    # (27) q_11[n,i,h,k] = sum[d](y_10[n,i,d]*W_q_11[d,h,k]) + b_q_11[h,k]
-    np.matmul(  # (27)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_7_bar, ws.t[9], out=ws.z_7_bar)  # (23)
+        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)  # (23)
+    np.add(ws.t[8], 0.7071067811865476, out=ws.t[11])  # (23)
+    np.divide(ws.z_7_bar, ws.t[11], out=ws.z_7_bar)  # (23)
+    np.multiply(ws.t[8], 32, out=ws.t[12])  # (23)
+    np.rint(ws.t[12], out=ws.t[12])  # (23)
+    np.multiply(ws.t[12], 0.03125, out=ws.t[12])  # (23)
+    np.subtract(ws.t[8], ws.t[12], out=ws.t[13])  # (23)
+    np.add(ws.t[12], ws.t[8], out=ws.t[8])  # (23)
+    np.multiply(ws.t[13], ws.t[8], out=ws.t[13])  # (23)
+    np.multiply(ws.t[13], -0.5, out=ws.t[13])  # (23)
+    np.exp(ws.t[13], out=ws.t[13])  # (23)
+    np.square(ws.t[12], out=ws.t[12])  # (23)
+    np.multiply(ws.t[12], -0.5, out=ws.t[12])  # (23)
+    np.exp(ws.t[12], out=ws.t[12])  # (23)
+    np.multiply(ws.t[13], ws.t[12], out=ws.t[13])  # (23)
+    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t[14])  # (23)
+    np.multiply(ws.t[14], ws.t[13], out=ws.t[14])  # (23)
+    np.subtract(ws.z_7, ws.t[14], out=ws.a_7)  # (23)
+    np.copyto(ws.a_7, ws.t[14], where=ws.t[7])  # (23)
+    # (24) z_8[n,i,d] = sum[j](a_7[n,i,j]*W_8[j,d]) + b_8[d]
+    np.matmul(ws.a_7.reshape(64*N, 256), ws.W_8, out=ws.z_8.reshape(64*N, 64))  # (24)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (24)
+    # (25) y_9[n,i,d] = y_5[n,i,d] + z_8[n,i,d]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (25)
+    # (26) mu_10[n,i] = mean[d](y_9[n,i,d])
+    np.add.reduce(ws.y_9, axis=2, out=ws.mu[10])  # (26)
+    np.multiply(ws.mu[10], 0.015625, out=ws.mu[10])  # (26)
+    # (27) m_10[n,i] = mean[d]((y_9[n,i,d] - mu_10[n,i])**2)
+    np.subtract(ws.y_9, ws.mu[10][:, :, None], out=ws.x_hat_10)  # (27)
+    np.vecdot(ws.x_hat_10, ws.x_hat_10, out=ws.m_10)  # (27)
+    np.multiply(ws.m_10, 0.015625, out=ws.m_10)  # (27)
+    # (28) sd_10[n,i] = sqrt(0.00001 + m_10[n,i])
+    np.add(ws.m_10, 1e-05, out=ws.sd_10)  # (28)
+    np.sqrt(ws.sd_10, out=ws.sd_10)  # (28)
+    # (29) x_hat_10[n,i,d] = (y_9[n,i,d] - mu_10[n,i])/sd_10[n,i]
+    np.divide(ws.x_hat_10, ws.sd_10[:, :, None], out=ws.x_hat_10)  # (29)
+    # (30) y_10[n,i,d] = x_hat_10[n,i,d]*gamma_10[d] + beta_10[d]
+    np.multiply(ws.gamma_10, ws.x_hat_10, out=ws.y_10)  # (30)
+    np.add(ws.y_10, ws.beta_10, out=ws.y_10)  # (30)
+    # (31) q_11[n,i,h,k] = sum[d](y_10[n,i,d]*W_q_11[d,h,k]) + b_q_11[h,k]
+    np.matmul(  # (31)
         ws.y_10.reshape(64*N, 64),
         ws.W_q_11.reshape(64, 64),
         out=ws.q_11.reshape(64*N, 64),
     )
-    np.add(ws.q_11, ws.b_q_11, out=ws.q_11)  # (27)
-    # (28) r_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_k_11[d,h,k]) + b_k_11[h,k]
-    np.matmul(  # (28)
+    np.add(ws.q_11, ws.b_q_11, out=ws.q_11)  # (31)
+    # (32) r_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_k_11[d,h,k]) + b_k_11[h,k]
+    np.matmul(  # (32)
         ws.y_10.reshape(64*N, 64),
         ws.W_k_11.reshape(64, 64),
         out=ws.r_11.reshape(64*N, 64),
     )
-    np.add(ws.r_11, ws.b_k_11, out=ws.r_11)  # (28)
-    # (29) v_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_v_11[d,h,k]) + b_v_11[h,k]
-    np.matmul(  # (29)
+    np.add(ws.r_11, ws.b_k_11, out=ws.r_11)  # (32)
+    # (33) v_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_v_11[d,h,k]) + b_v_11[h,k]
+    np.matmul(  # (33)
         ws.y_10.reshape(64*N, 64),
         ws.W_v_11.reshape(64, 64),
         out=ws.v_11.reshape(64*N, 64),
     )
-    np.add(ws.v_11, ws.b_v_11, out=ws.v_11)  # (29)
-    # (30) S_11[n,h,i,s] = sum[k](q_11[n,i,h,k]*r_11[n,s,h,k]/4)
-    np.multiply(ws.q_11.transpose(0, 2, 1, 3), 0.25, out=ws.t[15])  # (30)
-    np.matmul(ws.t[15], ws.r_11.transpose(0, 2, 3, 1), out=ws.S_11)  # (30)
-    # (31) P_11[n,h,i,s] = where(s <= i, exp(S_11[n,h,i,s] - log(sum[u](where(u <= i,
-    #     exp(S_11[n,h,i,u]), 0)))), 0)
-    np.copyto(ws.t[16], -np.inf)  # (31)
-    np.copyto(ws.t[16], ws.S_11, where=ws.t[2])
-    np.maximum.reduce(ws.t[16], axis=3, out=ws.t[17])  # (31)
-    np.subtract(ws.S_11, ws.t[17][:, :, :, None], out=ws.P_11)  # (31)
-    np.minimum(ws.P_11, 0, out=ws.P_11)  # (31)
-    np.exp(ws.P_11, out=ws.P_11)  # (31)
-    np.multiply(ws.P_11, ws.t[2], out=ws.P_11)  # (31)
-    np.matmul(  # (31)
+    np.add(ws.v_11, ws.b_v_11, out=ws.v_11)  # (33)
+    # (34) S_11[n,h,i,s] = sum[k](q_11[n,i,h,k]*r_11[n,s,h,k]/4)
+    np.multiply(ws.q_11.transpose(0, 2, 1, 3), 0.25, out=ws.t[15])  # (34)
+    np.matmul(ws.t[15], ws.r_11.transpose(0, 2, 3, 1), out=ws.S_11)  # (34)
+    # (35) l_2[n,h,i] = log(sum[u](where(u <= i, exp(S_11[n,h,i,u]), 0)))
+    np.copyto(ws.t[16], -np.inf)  # (35)
+    np.copyto(ws.t[16], ws.S_11, where=ws.t[2])  # (35)
+    np.maximum.reduce(ws.t[16], axis=3, out=ws.t[17])  # (35)
+    np.subtract(ws.S_11, ws.t[17][:, :, :, None], out=ws.P_11)  # (35)
+    np.minimum(ws.P_11, 0, out=ws.P_11)  # (35)
+    np.exp(ws.P_11, out=ws.P_11)  # (35)
+    np.multiply(ws.P_11, ws.t[2], out=ws.P_11)  # (35)
+    np.matmul(  # (35)
         ws.P_11.reshape(4*N, 64, 64).transpose(1, 0, 2),
         ws.t[18][..., None],
         out=ws.t[19].reshape(4*N, 64).T[..., None],
     )
-    np.divide(ws.P_11, ws.t[19][:, :, :, None], out=ws.P_11)  # (31)
-    # (32) o_11[n,i,h,k] = sum[s](P_11[n,h,i,s]*v_11[n,s,h,k])
-    np.matmul(ws.P_11, ws.v_11.transpose(0, 2, 1, 3), out=ws.o_11.transpose(0, 2, 1, 3))  # (32)
-    # (33) y_11[n,i,e] = sum[h,k](o_11[n,i,h,k]*W_o_11[h,k,e]) + b_o_11[e]
-    np.matmul(  # (33)
+    # (36) P_11[n,h,i,s] = where(s <= i, exp(S_11[n,h,i,s] - l_2[n,h,i]), 0)
+    np.divide(ws.P_11, ws.t[19][:, :, :, None], out=ws.P_11)  # (36)
+    # (37) o_11[n,i,h,k] = sum[s](P_11[n,h,i,s]*v_11[n,s,h,k])
+    np.matmul(ws.P_11, ws.v_11.transpose(0, 2, 1, 3), out=ws.o_11.transpose(0, 2, 1, 3))  # (37)
+    # (38) y_11[n,i,e] = sum[h,k](o_11[n,i,h,k]*W_o_11[h,k,e]) + b_o_11[e]
+    np.matmul(  # (38)
         ws.o_11.reshape(64*N, 64),
         ws.W_o_11.reshape(64, 64),
         out=ws.y_11.reshape(64*N, 64),
     )
-    np.add(ws.y_11, ws.b_o_11, out=ws.y_11)  # (33)
-    # (34) y_12[n,i,d] = y_11[n,i,d] + y_9[n,i,d]
-    np.add(ws.y_11, ws.y_9, out=ws.y_12)  # (34)
-    # (35) mu_13[n,i] = mean[d](y_12[n,i,d])
-    np.add.reduce(ws.y_12, axis=2, out=ws.mu[13])  # (35)
-    np.multiply(ws.mu[13], 0.015625, out=ws.mu[13])  # (35)
-    # (36) sd_13[n,i] = sqrt(mean[d]((y_12[n,i,d] - mu_13[n,i])**2) + 0.00001)
-    np.subtract(ws.y_12, ws.mu[13][:, :, None], out=ws.x_hat_13)  # (36)
-    np.vecdot(ws.x_hat_13, ws.x_hat_13, out=ws.sd_13)  # (36)
-    np.multiply(ws.sd_13, 0.015625, out=ws.sd_13)  # (36)
-    np.add(ws.sd_13, 1e-05, out=ws.sd_13)  # (36)
-    np.sqrt(ws.sd_13, out=ws.sd_13)  # (36)
-    # (37) x_hat_13[n,i,d] = (y_12[n,i,d] - mu_13[n,i])/sd_13[n,i]
-    np.divide(ws.x_hat_13, ws.sd_13[:, :, None], out=ws.x_hat_13)  # (37)
-    # (38) y_13[n,i,d] = x_hat_13[n,i,d]*gamma_13[d] + beta_13[d]
-    np.multiply(ws.gamma_13, ws.x_hat_13, out=ws.y_13)  # (38)
-    np.add(ws.y_13, ws.beta_13, out=ws.y_13)  # (38)
-    # (39) z_14[n,i,j] = sum[d](y_13[n,i,d]*W_14[d,j]) + b_14[j]
-    np.matmul(ws.y_13.reshape(64*N, 64), ws.W_14, out=ws.z_14.reshape(64*N, 256))  # (39)
-    np.add(ws.z_14, ws.b_14, out=ws.z_14)  # (39)
-    # (40) a_14[n,i,j] = (1 + erf(sqrt(2)*z_14[n,i,j]/2))*z_14[n,i,j]/2
-    np.less(ws.z_14, 0, out=ws.t[20])  # (40)
-    np.abs(ws.z_14, out=ws.t[21])  # (40)
-    np.minimum(ws.t[21], 40, out=ws.t[21])  # (40)
-    np.subtract(ws.t[21], 4, out=ws.t[22])  # (40)
-    np.add(ws.t[21], 4, out=ws.t[23])  # (40)
-    np.divide(ws.t[22], ws.t[23], out=ws.t[22])  # (40)
-    np.multiply(ws.t[22], 2.1989612375505207e-11, out=ws.z_14_bar)  # (40)
-    np.add(ws.z_14_bar, 2.0430758497810312e-10, out=ws.z_14_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.add(ws.y_11, ws.b_o_11, out=ws.y_11)  # (38)
+    # (39) y_12[n,i,d] = y_11[n,i,d] + y_9[n,i,d]
+    np.add(ws.y_11, ws.y_9, out=ws.y_12)  # (39)
+    # (40) mu_13[n,i] = mean[d](y_12[n,i,d])
+    np.add.reduce(ws.y_12, axis=2, out=ws.mu[13])  # (40)
+    np.multiply(ws.mu[13], 0.015625, out=ws.mu[13])  # (40)
+    # (41) m_13[n,i] = mean[d]((y_12[n,i,d] - mu_13[n,i])**2)
+    np.subtract(ws.y_12, ws.mu[13][:, :, None], out=ws.x_hat_13)  # (41)
+    np.vecdot(ws.x_hat_13, ws.x_hat_13, out=ws.m_13)  # (41)
+    np.multiply(ws.m_13, 0.015625, out=ws.m_13)  # (41)
+    # (42) sd_13[n,i] = sqrt(0.00001 + m_13[n,i])
+    np.add(ws.m_13, 1e-05, out=ws.sd_13)  # (42)
+    np.sqrt(ws.sd_13, out=ws.sd_13)  # (42)
+    # (43) x_hat_13[n,i,d] = (y_12[n,i,d] - mu_13[n,i])/sd_13[n,i]
+    np.divide(ws.x_hat_13, ws.sd_13[:, :, None], out=ws.x_hat_13)  # (43)
+    # (44) y_13[n,i,d] = x_hat_13[n,i,d]*gamma_13[d] + beta_13[d]
+    np.multiply(ws.gamma_13, ws.x_hat_13, out=ws.y_13)  # (44)
+    np.add(ws.y_13, ws.beta_13, out=ws.y_13)  # (44)
+    # (45) z_14[n,i,j] = sum[d](y_13[n,i,d]*W_14[d,j]) + b_14[j]
+    np.matmul(ws.y_13.reshape(64*N, 64), ws.W_14, out=ws.z_14.reshape(64*N, 256))  # (45)
+    np.add(ws.z_14, ws.b_14, out=ws.z_14)  # (45)
+    # (46) a_14[n,i,j] = (1 + erf(sqrt(2)*z_14[n,i,j]/2))*z_14[n,i,j]/2
+    np.less(ws.z_14, 0, out=ws.t[20])  # (46)
+    np.abs(ws.z_14, out=ws.t[21])  # (46)
+    np.minimum(ws.t[21], 40, out=ws.t[21])  # (46)
+    np.subtract(ws.t[21], 4, out=ws.t[22])  # (46)
+    np.add(ws.t[21], 4, out=ws.t[23])  # (46)
+    np.divide(ws.t[22], ws.t[23], out=ws.t[22])  # (46)
+    np.multiply(ws.t[22], 2.1989612375505207e-11, out=ws.z_14_bar)  # (46)
+    np.add(ws.z_14_bar, 2.0430758497810312e-10, out=ws.z_14_bar)  # (46)
+    for coefficient in (  # (46)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_14_bar, ws.t[22], out=ws.z_14_bar)
-        np.add(ws.z_14_bar, coefficient, out=ws.z_14_bar)
-    np.add(ws.t[21], 0.7071067811865476, out=ws.t[24])  # (40)
-    np.divide(ws.z_14_bar, ws.t[24], out=ws.z_14_bar)  # (40)
-    np.multiply(ws.t[21], 32, out=ws.t[25])  # (40)
-    np.rint(ws.t[25], out=ws.t[25])  # (40)
-    np.multiply(ws.t[25], 0.03125, out=ws.t[25])  # (40)
-    np.subtract(ws.t[21], ws.t[25], out=ws.t[26])  # (40)
-    np.add(ws.t[25], ws.t[21], out=ws.t[21])  # (40)
-    np.multiply(ws.t[26], ws.t[21], out=ws.t[26])  # (40)
-    np.multiply(ws.t[26], -0.5, out=ws.t[26])  # (40)
-    np.exp(ws.t[26], out=ws.t[26])  # (40)
-    np.square(ws.t[25], out=ws.t[25])  # (40)
-    np.multiply(ws.t[25], -0.5, out=ws.t[25])  # (40)
-    np.exp(ws.t[25], out=ws.t[25])  # (40)
-    np.multiply(ws.t[26], ws.t[25], out=ws.t[26])  # (40)
-    np.multiply(ws.z_14, ws.z_14_bar, out=ws.t[27])  # (40)
-    np.multiply(ws.t[27], ws.t[26], out=ws.t[27])  # (40)
-    np.subtract(ws.z_14, ws.t[27], out=ws.a_14)  # (40)
-    np.copyto(ws.a_14, ws.t[27], where=ws.t[20])  # (40)
-    # (41) z_15[n,i,d] = sum[j](a_14[n,i,j]*W_15[j,d]) + b_15[d]
-    np.matmul(ws.a_14.reshape(64*N, 256), ws.W_15, out=ws.z_15.reshape(64*N, 64))  # (41)
-    np.add(ws.z_15, ws.b_15, out=ws.z_15)  # (41)
-    # (42) y_16[n,i,d] = y_12[n,i,d] + z_15[n,i,d]
-    np.add(ws.y_12, ws.z_15, out=ws.y_16)  # (42)
-    # (43) mu_17[n,i] = mean[d](y_16[n,i,d])
-    np.add.reduce(ws.y_16, axis=2, out=ws.mu[17])  # (43)
-    np.multiply(ws.mu[17], 0.015625, out=ws.mu[17])  # (43)
-    # (44) sd_17[n,i] = sqrt(mean[d]((y_16[n,i,d] - mu_17[n,i])**2) + 0.00001)
-    np.subtract(ws.y_16, ws.mu[17][:, :, None], out=ws.x_hat_17)  # (44)
-    np.vecdot(ws.x_hat_17, ws.x_hat_17, out=ws.sd_17)  # (44)
-    np.multiply(ws.sd_17, 0.015625, out=ws.sd_17)  # (44)
-    np.add(ws.sd_17, 1e-05, out=ws.sd_17)  # (44)
-    np.sqrt(ws.sd_17, out=ws.sd_17)  # (44)
-    # (45) x_hat_17[n,i,d] = (y_16[n,i,d] - mu_17[n,i])/sd_17[n,i]
-    np.divide(ws.x_hat_17, ws.sd_17[:, :, None], out=ws.x_hat_17)  # (45)
-    # (46) y_17[n,i,d] = x_hat_17[n,i,d]*gamma_17[d] + beta_17[d]
-    np.multiply(ws.gamma_17, ws.x_hat_17, out=ws.y_17)  # (46)
-    np.add(ws.y_17, ws.beta_17, out=ws.y_17)  # (46)
-    # (47) z_18[n,i,v] = sum[d](y_17[n,i,d]*W_18[d,v]) + b_18[v]
-    np.matmul(ws.y_17.reshape(64*N, 64), ws.W_18, out=ws.z_18.reshape(64*N, 64))  # (47)
-    np.add(ws.z_18, ws.b_18, out=ws.z_18)  # (47)
-    # (48) l[n,i] = logsumexp[v](z_18[n,i,v])
-    np.maximum.reduce(ws.z_18, axis=2, out=ws.t[28])  # (48)
-    np.subtract(ws.z_18, ws.t[28][:, :, None], out=ws.p)  # (48)
-    np.exp(ws.p, out=ws.p)  # (48)
-    np.add.reduce(ws.p, axis=2, out=ws.t[29])  # (48)
-    np.log(ws.t[29], out=ws.t[30])  # (48)
-    # (49) p[n,i,v] = exp(z_18[n,i,v] - l[n,i])
-    np.divide(ws.p, ws.t[29][:, :, None], out=ws.p)  # (49)
-    # (50) L = mean[n,i](l[n,i] - z_18[n,i,y[n,i]])
-    np.add(ws.t[34], ws.y, out=ws.t[35])  # (50)
-    ws.z_18.reshape(-1).take(ws.t[35], None, ws.t[31], "clip")  # (50)
-    np.subtract(ws.t[31], ws.t[28], out=ws.t[31])  # (50)
-    np.subtract(ws.t[30], ws.t[31], out=ws.t[30])  # (50)
-    t_36 = np.add.reduce(ws.t[30], axis=None)  # (50)
-    L = t_36 / (64*N)  # (50)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_14_bar, ws.t[22], out=ws.z_14_bar)  # (46)
+        np.add(ws.z_14_bar, coefficient, out=ws.z_14_bar)  # (46)
+    np.add(ws.t[21], 0.7071067811865476, out=ws.t[24])  # (46)
+    np.divide(ws.z_14_bar, ws.t[24], out=ws.z_14_bar)  # (46)
+    np.multiply(ws.t[21], 32, out=ws.t[25])  # (46)
+    np.rint(ws.t[25], out=ws.t[25])  # (46)
+    np.multiply(ws.t[25], 0.03125, out=ws.t[25])  # (46)
+    np.subtract(ws.t[21], ws.t[25], out=ws.t[26])  # (46)
+    np.add(ws.t[25], ws.t[21], out=ws.t[21])  # (46)
+    np.multiply(ws.t[26], ws.t[21], out=ws.t[26])  # (46)
+    np.multiply(ws.t[26], -0.5, out=ws.t[26])  # (46)
+    np.exp(ws.t[26], out=ws.t[26])  # (46)
+    np.square(ws.t[25], out=ws.t[25])  # (46)
+    np.multiply(ws.t[25], -0.5, out=ws.t[25])  # (46)
+    np.exp(ws.t[25], out=ws.t[25])  # (46)
+    np.multiply(ws.t[26], ws.t[25], out=ws.t[26])  # (46)
+    np.multiply(ws.z_14, ws.z_14_bar, out=ws.t[27])  # (46)
+    np.multiply(ws.t[27], ws.t[26], out=ws.t[27])  # (46)
+    np.subtract(ws.z_14, ws.t[27], out=ws.a_14)  # (46)
+    np.copyto(ws.a_14, ws.t[27], where=ws.t[20])  # (46)
+    # (47) z_15[n,i,d] = sum[j](a_14[n,i,j]*W_15[j,d]) + b_15[d]
+    np.matmul(ws.a_14.reshape(64*N, 256), ws.W_15, out=ws.z_15.reshape(64*N, 64))  # (47)
+    np.add(ws.z_15, ws.b_15, out=ws.z_15)  # (47)
+    # (48) y_16[n,i,d] = y_12[n,i,d] + z_15[n,i,d]
+    np.add(ws.y_12, ws.z_15, out=ws.y_16)  # (48)
+    # (49) mu_17[n,i] = mean[d](y_16[n,i,d])
+    np.add.reduce(ws.y_16, axis=2, out=ws.mu[17])  # (49)
+    np.multiply(ws.mu[17], 0.015625, out=ws.mu[17])  # (49)
+    # (50) m_17[n,i] = mean[d]((y_16[n,i,d] - mu_17[n,i])**2)
+    np.subtract(ws.y_16, ws.mu[17][:, :, None], out=ws.x_hat_17)  # (50)
+    np.vecdot(ws.x_hat_17, ws.x_hat_17, out=ws.m_17)  # (50)
+    np.multiply(ws.m_17, 0.015625, out=ws.m_17)  # (50)
+    # (51) sd_17[n,i] = sqrt(0.00001 + m_17[n,i])
+    np.add(ws.m_17, 1e-05, out=ws.sd_17)  # (51)
+    np.sqrt(ws.sd_17, out=ws.sd_17)  # (51)
+    # (52) x_hat_17[n,i,d] = (y_16[n,i,d] - mu_17[n,i])/sd_17[n,i]
+    np.divide(ws.x_hat_17, ws.sd_17[:, :, None], out=ws.x_hat_17)  # (52)
+    # (53) y_17[n,i,d] = x_hat_17[n,i,d]*gamma_17[d] + beta_17[d]
+    np.multiply(ws.gamma_17, ws.x_hat_17, out=ws.y_17)  # (53)
+    np.add(ws.y_17, ws.beta_17, out=ws.y_17)  # (53)
+    # (54) z_18[n,i,v] = sum[d](y_17[n,i,d]*W_18[d,v]) + b_18[v]
+    np.matmul(ws.y_17.reshape(64*N, 64), ws.W_18, out=ws.z_18.reshape(64*N, 64))  # (54)
+    np.add(ws.z_18, ws.b_18, out=ws.z_18)  # (54)
+    # (55) l[n,i] = logsumexp[v](z_18[n,i,v])
+    np.maximum.reduce(ws.z_18, axis=2, out=ws.t[28])  # (55)
+    np.subtract(ws.z_18, ws.t[28][:, :, None], out=ws.p)  # (55)
+    np.exp(ws.p, out=ws.p)  # (55)
+    np.add.reduce(ws.p, axis=2, out=ws.t[29])  # (55)
+    np.log(ws.t[29], out=ws.t[30])  # (55)
+    # (56) p[n,i,v] = exp(z_18[n,i,v] - l[n,i])
+    np.divide(ws.p, ws.t[29][:, :, None], out=ws.p)  # (56)
+    # (57) L = mean[n,i](l[n,i] - z_18[n,i,y[n,i]])
+    np.add(ws.t[34], ws.y, out=ws.t[35])  # (57)
+    ws.z_18.reshape(-1).take(ws.t[35], None, ws.t[31], "clip")  # (57)
+    np.subtract(ws.t[31], ws.t[28], out=ws.t[31])  # (57)
+    np.subtract(ws.t[30], ws.t[31], out=ws.t[30])  # (57)
+    t_36 = np.add.reduce(ws.t[30], axis=None)  # (57)
+    L = t_36 / (64*N)  # (57)
     return L
 
 
 def loss_backward(ws):
     """The cotangent z_18_bar of the output."""
     N = len(ws.x)
-    # (51) z_18_bar[n,i,v] = 0.015625*(p[n,i,v] - (v == y[n,i]))/N
-    ws.z_18_bar.reshape(-1)[ws.t[35]] -= 1  # (51)
-    np.multiply(ws.z_18_bar, 0.015625 / N, out=ws.z_18_bar)  # (51)
+    # (58) z_18_bar[n,i,v] = 0.015625*(p[n,i,v] - (v == y[n,i]))/N
+    ws.z_18_bar.reshape(-1)[ws.t[35]] -= 1  # (58)
+    np.multiply(ws.z_18_bar, 0.015625 / N, out=ws.z_18_bar)  # (58)
 
 
 def backward_pass(ws):
     """The cotangents of all parameters, from z_18_bar."""
     N = len(ws.x)
-    # (52) b_18_bar[v] = sum[n,i](z_18_bar[n,i,v])
-    np.add.reduce(ws.z_18_bar, axis=(0, 1), out=ws.b_18_bar)  # (52)
-    # (53) W_18_bar[d,v] = sum[n,i](y_17[n,i,d]*z_18_bar[n,i,v])
-    np.matmul(  # (53)
+    # (59) b_18_bar[v] = sum[n,i](z_18_bar[n,i,v])
+    np.add.reduce(ws.z_18_bar, axis=(0, 1), out=ws.b_18_bar)  # (59)
+    # (60) W_18_bar[d,v] = sum[n,i](y_17[n,i,d]*z_18_bar[n,i,v])
+    np.matmul(  # (60)
         ws.y_17.reshape(64*N, 64).T, ws.z_18_bar.reshape(64*N, 64), out=ws.W_18_bar
     )
-    # (54) y_17_bar[n,i,d] = sum[v](z_18_bar[n,i,v]*W_18[d,v])
-    np.matmul(  # (54)
+    # (61) y_17_bar[n,i,d] = sum[v](z_18_bar[n,i,v]*W_18[d,v])
+    np.matmul(  # (61)
         ws.z_18_bar.reshape(64*N, 64), ws.W_18.T, out=ws.y_17_bar.reshape(64*N, 64)
     )
-    # (55) gamma_17_bar[d] = sum[n,i](x_hat_17[n,i,d]*y_17_bar[n,i,d])
-    np.einsum("nid,nid->d", ws.x_hat_17, ws.y_17_bar, out=ws.gamma_17_bar)  # (55)
-    # (56) beta_17_bar[d] = sum[n,i](y_17_bar[n,i,d])
-    np.add.reduce(ws.y_17_bar, axis=(0, 1), out=ws.beta_17_bar)  # (56)
-    # (57) x_hat_17_bar[n,i,d] = y_17_bar[n,i,d]*gamma_17[d]
-    np.multiply(ws.gamma_17, ws.y_17_bar, out=ws.x_hat_17_bar)  # (57)
-    # (58) y_16_bar[n,i,d] = (x_hat_17_bar[n,i,d] - mean[d_1](x_hat_17_bar[n,i,d_1]) -
+    # (62) gamma_17_bar[d] = sum[n,i](x_hat_17[n,i,d]*y_17_bar[n,i,d])
+    np.einsum("nid,nid->d", ws.x_hat_17, ws.y_17_bar, out=ws.gamma_17_bar)  # (62)
+    # (63) beta_17_bar[d] = sum[n,i](y_17_bar[n,i,d])
+    np.add.reduce(ws.y_17_bar, axis=(0, 1), out=ws.beta_17_bar)  # (63)
+    # (64) x_hat_17_bar[n,i,d] = y_17_bar[n,i,d]*gamma_17[d]
+    np.multiply(ws.gamma_17, ws.y_17_bar, out=ws.x_hat_17_bar)  # (64)
+    # (65) y_16_bar[n,i,d] = (x_hat_17_bar[n,i,d] - mean[d_1](x_hat_17_bar[n,i,d_1]) -
     #     mean[d_1](x_hat_17[n,i,d_1]*x_hat_17_bar[n,i,d_1])*x_hat_17[n,i,d])/sd_17[n,i]
-    np.add.reduce(ws.x_hat_17_bar, axis=2, out=ws.t[37])  # (58)
-    np.multiply(ws.t[37], 0.015625, out=ws.t[37])  # (58)
-    np.vecdot(ws.x_hat_17, ws.x_hat_17_bar, out=ws.t[38])  # (58)
-    np.multiply(ws.t[38], 0.015625, out=ws.t[38])  # (58)
-    np.multiply(ws.t[38][:, :, None], ws.x_hat_17, out=ws.y_16_bar)  # (58)
-    np.subtract(ws.x_hat_17_bar, ws.y_16_bar, out=ws.y_16_bar)  # (58)
-    np.subtract(ws.y_16_bar, ws.t[37][:, :, None], out=ws.y_16_bar)  # (58)
-    np.divide(ws.y_16_bar, ws.sd_17[:, :, None], out=ws.y_16_bar)  # (58)
-    # (59) b_15_bar[d] = sum[n,i](y_16_bar[n,i,d])
-    np.add.reduce(ws.y_16_bar, axis=(0, 1), out=ws.b_15_bar)  # (59)
-    # (60) W_15_bar[j,d] = sum[n,i](a_14[n,i,j]*y_16_bar[n,i,d])
-    np.matmul(  # (60)
+    np.add.reduce(ws.x_hat_17_bar, axis=2, out=ws.t[37])  # (65)
+    np.multiply(ws.t[37], 0.015625, out=ws.t[37])  # (65)
+    np.vecdot(ws.x_hat_17, ws.x_hat_17_bar, out=ws.t[38])  # (65)
+    np.multiply(ws.t[38], 0.015625, out=ws.t[38])  # (65)
+    np.multiply(ws.t[38][:, :, None], ws.x_hat_17, out=ws.y_16_bar)  # (65)
+    np.subtract(ws.x_hat_17_bar, ws.y_16_bar, out=ws.y_16_bar)  # (65)
+    np.subtract(ws.y_16_bar, ws.t[37][:, :, None], out=ws.y_16_bar)  # (65)
+    np.divide(ws.y_16_bar, ws.sd_17[:, :, None], out=ws.y_16_bar)  # (65)
+    # (66) b_15_bar[d] = sum[n,i](y_16_bar[n,i,d])
+    np.add.reduce(ws.y_16_bar, axis=(0, 1), out=ws.b_15_bar)  # (66)
+    # (67) W_15_bar[j,d] = sum[n,i](a_14[n,i,j]*y_16_bar[n,i,d])
+    np.matmul(  # (67)
         ws.a_14.reshape(64*N, 256).T, ws.y_16_bar.reshape(64*N, 64), out=ws.W_15_bar
     )
-    # (61) a_14_bar[n,i,j] = sum[d](y_16_bar[n,i,d]*W_15[j,d])
-    np.matmul(  # (61)
+    # (68) a_14_bar[n,i,j] = sum[d](y_16_bar[n,i,d]*W_15[j,d])
+    np.matmul(  # (68)
         ws.y_16_bar.reshape(64*N, 64), ws.W_15.T, out=ws.a_14_bar.reshape(64*N, 256)
     )
-    # (62) z_14_bar[n,i,j] = (1 + sqrt(2)*exp(-z_14[n,i,j]**2/2)*z_14[n,i,j]/sqrt(pi) +
+    # (69) z_14_bar[n,i,j] = (1 + sqrt(2)*exp(-z_14[n,i,j]**2/2)*z_14[n,i,j]/sqrt(pi) +
     #     erf(sqrt(2)*z_14[n,i,j]/2))*a_14_bar[n,i,j]/2
-    np.multiply(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (62)
-    np.multiply(ws.a_14_bar, ws.z_14, out=ws.t[39])  # (62)
-    np.multiply(ws.t[39], 0.7071067811865476 / 1.772453850905516, out=ws.t[39])  # (62)
-    np.add(ws.z_14_bar, ws.t[39], out=ws.t[40])  # (62)
-    np.multiply(ws.t[40], ws.t[26], out=ws.t[40])  # (62)
-    np.subtract(ws.z_14_bar, ws.t[39], out=ws.z_14_bar)  # (62)
-    np.multiply(ws.z_14_bar, ws.t[26], out=ws.z_14_bar)  # (62)
-    np.subtract(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (62)
-    np.copyto(ws.z_14_bar, ws.t[40], where=ws.t[20])  # (62)
-    # (63) b_14_bar[j] = sum[n,i](z_14_bar[n,i,j])
-    np.add.reduce(ws.z_14_bar, axis=(0, 1), out=ws.b_14_bar)  # (63)
-    # (64) W_14_bar[d,j] = sum[n,i](y_13[n,i,d]*z_14_bar[n,i,j])
-    np.matmul(  # (64)
+    np.multiply(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (69)
+    np.multiply(ws.a_14_bar, ws.z_14, out=ws.t[39])  # (69)
+    np.multiply(ws.t[39], 0.7071067811865476 / 1.772453850905516, out=ws.t[39])  # (69)
+    np.add(ws.z_14_bar, ws.t[39], out=ws.t[40])  # (69)
+    np.multiply(ws.t[40], ws.t[26], out=ws.t[40])  # (69)
+    np.subtract(ws.z_14_bar, ws.t[39], out=ws.z_14_bar)  # (69)
+    np.multiply(ws.z_14_bar, ws.t[26], out=ws.z_14_bar)  # (69)
+    np.subtract(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (69)
+    np.copyto(ws.z_14_bar, ws.t[40], where=ws.t[20])  # (69)
+    # (70) b_14_bar[j] = sum[n,i](z_14_bar[n,i,j])
+    np.add.reduce(ws.z_14_bar, axis=(0, 1), out=ws.b_14_bar)  # (70)
+    # (71) W_14_bar[d,j] = sum[n,i](y_13[n,i,d]*z_14_bar[n,i,j])
+    np.matmul(  # (71)
         ws.y_13.reshape(64*N, 64).T, ws.z_14_bar.reshape(64*N, 256), out=ws.W_14_bar
     )
-    # (65) y_13_bar[n,i,d] = sum[j](z_14_bar[n,i,j]*W_14[d,j])
-    np.matmul(  # (65)
+    # (72) y_13_bar[n,i,d] = sum[j](z_14_bar[n,i,j]*W_14[d,j])
+    np.matmul(  # (72)
         ws.z_14_bar.reshape(64*N, 256), ws.W_14.T, out=ws.y_13_bar.reshape(64*N, 64)
     )
-    # (66) gamma_13_bar[d] = sum[n,i](x_hat_13[n,i,d]*y_13_bar[n,i,d])
-    np.einsum("nid,nid->d", ws.x_hat_13, ws.y_13_bar, out=ws.gamma_13_bar)  # (66)
-    # (67) beta_13_bar[d] = sum[n,i](y_13_bar[n,i,d])
-    np.add.reduce(ws.y_13_bar, axis=(0, 1), out=ws.beta_13_bar)  # (67)
-    # (68) x_hat_13_bar[n,i,d] = y_13_bar[n,i,d]*gamma_13[d]
-    np.multiply(ws.gamma_13, ws.y_13_bar, out=ws.x_hat_13_bar)  # (68)
-    # (69) y_12_bar[n,i,d] = (sd_13[n,i]*y_16_bar[n,i,d] + x_hat_13_bar[n,i,d] -
-    #     mean[d_1](x_hat_13_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_13[n,i,d_1]*x_hat_13_bar[n,i,d_1])*x_hat_13[n,i,d])/sd_13[n,i]
-    np.add.reduce(ws.x_hat_13_bar, axis=2, out=ws.t[41])  # (69)
-    np.multiply(ws.t[41], 0.015625, out=ws.t[41])  # (69)
-    np.vecdot(ws.x_hat_13, ws.x_hat_13_bar, out=ws.t[42])  # (69)
-    np.multiply(ws.t[42], 0.015625, out=ws.t[42])  # (69)
-    np.multiply(ws.sd_13[:, :, None], ws.y_16_bar, out=ws.y_12_bar)  # (69)
-    np.multiply(ws.t[42][:, :, None], ws.x_hat_13, out=ws.t[43])  # (69)
-    np.add(ws.y_12_bar, ws.x_hat_13_bar, out=ws.y_12_bar)  # (69)
-    np.subtract(ws.y_12_bar, ws.t[43], out=ws.y_12_bar)  # (69)
-    np.subtract(ws.y_12_bar, ws.t[41][:, :, None], out=ws.y_12_bar)  # (69)
-    np.divide(ws.y_12_bar, ws.sd_13[:, :, None], out=ws.y_12_bar)  # (69)
-    # (70) b_o_11_bar[e] = sum[n,i](y_12_bar[n,i,e])
-    np.add.reduce(ws.y_12_bar, axis=(0, 1), out=ws.b_o_11_bar)  # (70)
-    # (71) W_o_11_bar[h,k,e] = sum[n,i](o_11[n,i,h,k]*y_12_bar[n,i,e])
-    np.matmul(  # (71)
+    # (73) gamma_13_bar[d] = sum[n,i](x_hat_13[n,i,d]*y_13_bar[n,i,d])
+    np.einsum("nid,nid->d", ws.x_hat_13, ws.y_13_bar, out=ws.gamma_13_bar)  # (73)
+    # (74) beta_13_bar[d] = sum[n,i](y_13_bar[n,i,d])
+    np.add.reduce(ws.y_13_bar, axis=(0, 1), out=ws.beta_13_bar)  # (74)
+    # (75) x_hat_13_bar[n,i,d] = y_13_bar[n,i,d]*gamma_13[d]
+    np.multiply(ws.gamma_13, ws.y_13_bar, out=ws.x_hat_13_bar)  # (75)
+    # (76) y_12_bar[n,i,d] = (x_hat_13_bar[n,i,d] - mean[d_1](x_hat_13_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_13[n,i,d_1]*x_hat_13_bar[n,i,d_1])*x_hat_13[n,i,d])/sd_13[n,i] +
+    #     y_16_bar[n,i,d]
+    np.add.reduce(ws.x_hat_13_bar, axis=2, out=ws.t[41])  # (76)
+    np.multiply(ws.t[41], 0.015625, out=ws.t[41])  # (76)
+    np.vecdot(ws.x_hat_13, ws.x_hat_13_bar, out=ws.t[42])  # (76)
+    np.multiply(ws.t[42], 0.015625, out=ws.t[42])  # (76)
+    np.multiply(ws.t[42][:, :, None], ws.x_hat_13, out=ws.y_12_bar)  # (76)
+    np.subtract(ws.x_hat_13_bar, ws.y_12_bar, out=ws.y_12_bar)  # (76)
+    np.subtract(ws.y_12_bar, ws.t[41][:, :, None], out=ws.y_12_bar)  # (76)
+    np.divide(ws.y_12_bar, ws.sd_13[:, :, None], out=ws.y_12_bar)  # (76)
+    np.add(ws.y_12_bar, ws.y_16_bar, out=ws.y_12_bar)  # (76)
+    # (77) b_o_11_bar[e] = sum[n,i](y_12_bar[n,i,e])
+    np.add.reduce(ws.y_12_bar, axis=(0, 1), out=ws.b_o_11_bar)  # (77)
+    # (78) W_o_11_bar[h,k,e] = sum[n,i](o_11[n,i,h,k]*y_12_bar[n,i,e])
+    np.matmul(  # (78)
         ws.o_11.reshape(64*N, 64).T,
         ws.y_12_bar.reshape(64*N, 64),
         out=ws.W_o_11_bar.reshape(64, 64),
     )
-    # (72) o_11_bar[n,i,h,k] = sum[e](y_12_bar[n,i,e]*W_o_11[h,k,e])
-    np.matmul(  # (72)
+    # (79) o_11_bar[n,i,h,k] = sum[e](y_12_bar[n,i,e]*W_o_11[h,k,e])
+    np.matmul(  # (79)
         ws.y_12_bar.reshape(64*N, 64),
         ws.W_o_11.reshape(64, 64).T,
         out=ws.o_11_bar.reshape(64*N, 64),
     )
-    # (73) P_11_bar[n,h,i,s] = sum[k](o_11_bar[n,i,h,k]*v_11[n,s,h,k])
-    np.matmul(  # (73)
+    # (80) P_11_bar[n,h,i,s] = sum[k](o_11_bar[n,i,h,k]*v_11[n,s,h,k])
+    np.matmul(  # (80)
         ws.o_11_bar.transpose(0, 2, 1, 3), ws.v_11.transpose(0, 2, 3, 1), out=ws.P_11_bar
     )
-    # (74) S_11_bar[n,h,i,s] = P_11[n,h,i,s]*(P_11_bar[n,h,i,s] -
+    # (81) S_11_bar[n,h,i,s] = P_11[n,h,i,s]*(P_11_bar[n,h,i,s] -
     #     sum[s_1](P_11[n,h,i,s_1]*P_11_bar[n,h,i,s_1]))
-    np.vecdot(ws.P_11, ws.P_11_bar, out=ws.t[44])  # (74)
-    np.subtract(ws.P_11_bar, ws.t[44][:, :, :, None], out=ws.S_11_bar)  # (74)
-    np.multiply(ws.S_11_bar, ws.P_11, out=ws.S_11_bar)  # (74)
-    # (75) v_11_bar[n,s,h,k] = sum[i](P_11[n,h,i,s]*o_11_bar[n,i,h,k])
-    np.matmul(  # (75)
+    np.vecdot(ws.P_11, ws.P_11_bar, out=ws.t[43])  # (81)
+    np.subtract(ws.P_11_bar, ws.t[43][:, :, :, None], out=ws.S_11_bar)  # (81)
+    np.multiply(ws.S_11_bar, ws.P_11, out=ws.S_11_bar)  # (81)
+    # (82) v_11_bar[n,s,h,k] = sum[i](P_11[n,h,i,s]*o_11_bar[n,i,h,k])
+    np.matmul(  # (82)
         ws.P_11.transpose(0, 1, 3, 2),
         ws.o_11_bar.transpose(0, 2, 1, 3),
         out=ws.v_11_bar.transpose(0, 2, 1, 3),
     )
-    # (76) b_v_11_bar[h,k] = sum[n,s](v_11_bar[n,s,h,k])
-    np.add.reduce(ws.v_11_bar, axis=(0, 1), out=ws.b_v_11_bar)  # (76)
-    # (77) W_v_11_bar[d,h,k] = sum[n,s](y_10[n,s,d]*v_11_bar[n,s,h,k])
-    np.matmul(  # (77)
+    # (83) b_v_11_bar[h,k] = sum[n,s](v_11_bar[n,s,h,k])
+    np.add.reduce(ws.v_11_bar, axis=(0, 1), out=ws.b_v_11_bar)  # (83)
+    # (84) W_v_11_bar[d,h,k] = sum[n,s](y_10[n,s,d]*v_11_bar[n,s,h,k])
+    np.matmul(  # (84)
         ws.y_10.reshape(64*N, 64).T,
         ws.v_11_bar.reshape(64*N, 64),
         out=ws.W_v_11_bar.reshape(64, 64),
     )
-    # (78) r_11_bar[n,s,h,k] = sum[i](S_11_bar[n,h,i,s]*q_11[n,i,h,k])/4
-    np.matmul(  # (78)
+    # (85) r_11_bar[n,s,h,k] = sum[i](S_11_bar[n,h,i,s]*q_11[n,i,h,k])/4
+    np.matmul(  # (85)
         ws.S_11_bar.transpose(0, 1, 3, 2),
         ws.q_11.transpose(0, 2, 1, 3),
         out=ws.r_11_bar.transpose(0, 2, 1, 3),
     )
-    np.multiply(ws.r_11_bar, 0.25, out=ws.r_11_bar)  # (78)
-    # (79) b_k_11_bar[h,k] = sum[n,s](r_11_bar[n,s,h,k])
-    np.add.reduce(ws.r_11_bar, axis=(0, 1), out=ws.b_k_11_bar)  # (79)
-    # (80) W_k_11_bar[d,h,k] = sum[n,s](y_10[n,s,d]*r_11_bar[n,s,h,k])
-    np.matmul(  # (80)
+    np.multiply(ws.r_11_bar, 0.25, out=ws.r_11_bar)  # (85)
+    # (86) b_k_11_bar[h,k] = sum[n,s](r_11_bar[n,s,h,k])
+    np.add.reduce(ws.r_11_bar, axis=(0, 1), out=ws.b_k_11_bar)  # (86)
+    # (87) W_k_11_bar[d,h,k] = sum[n,s](y_10[n,s,d]*r_11_bar[n,s,h,k])
+    np.matmul(  # (87)
         ws.y_10.reshape(64*N, 64).T,
         ws.r_11_bar.reshape(64*N, 64),
         out=ws.W_k_11_bar.reshape(64, 64),
     )
-    # (81) q_11_bar[n,i,h,k] = sum[s](S_11_bar[n,h,i,s]*r_11[n,s,h,k])/4
-    np.matmul(  # (81)
+    # (88) q_11_bar[n,i,h,k] = sum[s](S_11_bar[n,h,i,s]*r_11[n,s,h,k])/4
+    np.matmul(  # (88)
         ws.S_11_bar, ws.r_11.transpose(0, 2, 1, 3), out=ws.q_11_bar.transpose(0, 2, 1, 3)
     )
-    np.multiply(ws.q_11_bar, 0.25, out=ws.q_11_bar)  # (81)
-    # (82) b_q_11_bar[h,k] = sum[n,i](q_11_bar[n,i,h,k])
-    np.add.reduce(ws.q_11_bar, axis=(0, 1), out=ws.b_q_11_bar)  # (82)
-    # (83) W_q_11_bar[d,h,k] = sum[n,i](y_10[n,i,d]*q_11_bar[n,i,h,k])
-    np.matmul(  # (83)
+    np.multiply(ws.q_11_bar, 0.25, out=ws.q_11_bar)  # (88)
+    # (89) b_q_11_bar[h,k] = sum[n,i](q_11_bar[n,i,h,k])
+    np.add.reduce(ws.q_11_bar, axis=(0, 1), out=ws.b_q_11_bar)  # (89)
+    # (90) W_q_11_bar[d,h,k] = sum[n,i](y_10[n,i,d]*q_11_bar[n,i,h,k])
+    np.matmul(  # (90)
         ws.y_10.reshape(64*N, 64).T,
         ws.q_11_bar.reshape(64*N, 64),
         out=ws.W_q_11_bar.reshape(64, 64),
     )
-    # (84) y_10_bar[n,i,d] = sum[h,k](r_11_bar[n,i,h,k]*W_k_11[d,h,k]) +
+    # (91) y_10_bar[n,i,d] = sum[h,k](r_11_bar[n,i,h,k]*W_k_11[d,h,k]) +
     #     sum[h,k](q_11_bar[n,i,h,k]*W_q_11[d,h,k]) + sum[h,k](v_11_bar[n,i,h,k]*W_v_11[d,h,k])
-    np.matmul(  # (84)
+    np.matmul(  # (91)
         ws.r_11_bar.reshape(64*N, 64),
         ws.W_k_11.reshape(64, 64).T,
         out=ws.y_10_bar.reshape(64*N, 64),
     )
-    np.matmul(  # (84)
+    np.matmul(  # (91)
         ws.q_11_bar.reshape(64*N, 64),
         ws.W_q_11.reshape(64, 64).T,
-        out=ws.t[45].reshape(64*N, 64),
+        out=ws.t[44].reshape(64*N, 64),
     )
-    np.matmul(  # (84)
+    np.matmul(  # (91)
         ws.v_11_bar.reshape(64*N, 64),
         ws.W_v_11.reshape(64, 64).T,
-        out=ws.t[46].reshape(64*N, 64),
+        out=ws.t[45].reshape(64*N, 64),
     )
-    np.add(ws.y_10_bar, ws.t[45], out=ws.y_10_bar)  # (84)
-    np.add(ws.y_10_bar, ws.t[46], out=ws.y_10_bar)  # (84)
-    # (85) gamma_10_bar[d] = sum[n,i](x_hat_10[n,i,d]*y_10_bar[n,i,d])
-    np.einsum("nid,nid->d", ws.x_hat_10, ws.y_10_bar, out=ws.gamma_10_bar)  # (85)
-    # (86) beta_10_bar[d] = sum[n,i](y_10_bar[n,i,d])
-    np.add.reduce(ws.y_10_bar, axis=(0, 1), out=ws.beta_10_bar)  # (86)
-    # (87) x_hat_10_bar[n,i,d] = y_10_bar[n,i,d]*gamma_10[d]
-    np.multiply(ws.gamma_10, ws.y_10_bar, out=ws.x_hat_10_bar)  # (87)
-    # (88) y_9_bar[n,i,d] = (sd_10[n,i]*y_12_bar[n,i,d] + x_hat_10_bar[n,i,d] -
-    #     mean[d_1](x_hat_10_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_10[n,i,d_1]*x_hat_10_bar[n,i,d_1])*x_hat_10[n,i,d])/sd_10[n,i]
-    np.add.reduce(ws.x_hat_10_bar, axis=2, out=ws.t[47])  # (88)
-    np.multiply(ws.t[47], 0.015625, out=ws.t[47])  # (88)
-    np.vecdot(ws.x_hat_10, ws.x_hat_10_bar, out=ws.t[48])  # (88)
-    np.multiply(ws.t[48], 0.015625, out=ws.t[48])  # (88)
-    np.multiply(ws.sd_10[:, :, None], ws.y_12_bar, out=ws.y_9_bar)  # (88)
-    np.multiply(ws.t[48][:, :, None], ws.x_hat_10, out=ws.t[49])  # (88)
-    np.add(ws.y_9_bar, ws.x_hat_10_bar, out=ws.y_9_bar)  # (88)
-    np.subtract(ws.y_9_bar, ws.t[49], out=ws.y_9_bar)  # (88)
-    np.subtract(ws.y_9_bar, ws.t[47][:, :, None], out=ws.y_9_bar)  # (88)
-    np.divide(ws.y_9_bar, ws.sd_10[:, :, None], out=ws.y_9_bar)  # (88)
-    # (89) b_8_bar[d] = sum[n,i](y_9_bar[n,i,d])
-    np.add.reduce(ws.y_9_bar, axis=(0, 1), out=ws.b_8_bar)  # (89)
-    # (90) W_8_bar[j,d] = sum[n,i](a_7[n,i,j]*y_9_bar[n,i,d])
-    np.matmul(ws.a_7.reshape(64*N, 256).T, ws.y_9_bar.reshape(64*N, 64), out=ws.W_8_bar)  # (90)
-    # (91) a_7_bar[n,i,j] = sum[d](y_9_bar[n,i,d]*W_8[j,d])
-    np.matmul(ws.y_9_bar.reshape(64*N, 64), ws.W_8.T, out=ws.a_7_bar.reshape(64*N, 256))  # (91)
-    # (92) z_7_bar[n,i,j] = (1 + sqrt(2)*exp(-z_7[n,i,j]**2/2)*z_7[n,i,j]/sqrt(pi) +
+    np.add(ws.y_10_bar, ws.t[44], out=ws.y_10_bar)  # (91)
+    np.add(ws.y_10_bar, ws.t[45], out=ws.y_10_bar)  # (91)
+    # (92) gamma_10_bar[d] = sum[n,i](x_hat_10[n,i,d]*y_10_bar[n,i,d])
+    np.einsum("nid,nid->d", ws.x_hat_10, ws.y_10_bar, out=ws.gamma_10_bar)  # (92)
+    # (93) beta_10_bar[d] = sum[n,i](y_10_bar[n,i,d])
+    np.add.reduce(ws.y_10_bar, axis=(0, 1), out=ws.beta_10_bar)  # (93)
+    # (94) x_hat_10_bar[n,i,d] = y_10_bar[n,i,d]*gamma_10[d]
+    np.multiply(ws.gamma_10, ws.y_10_bar, out=ws.x_hat_10_bar)  # (94)
+    # (95) y_9_bar[n,i,d] = (x_hat_10_bar[n,i,d] - mean[d_1](x_hat_10_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_10[n,i,d_1]*x_hat_10_bar[n,i,d_1])*x_hat_10[n,i,d])/sd_10[n,i] +
+    #     y_12_bar[n,i,d]
+    np.add.reduce(ws.x_hat_10_bar, axis=2, out=ws.t[46])  # (95)
+    np.multiply(ws.t[46], 0.015625, out=ws.t[46])  # (95)
+    np.vecdot(ws.x_hat_10, ws.x_hat_10_bar, out=ws.t[47])  # (95)
+    np.multiply(ws.t[47], 0.015625, out=ws.t[47])  # (95)
+    np.multiply(ws.t[47][:, :, None], ws.x_hat_10, out=ws.y_9_bar)  # (95)
+    np.subtract(ws.x_hat_10_bar, ws.y_9_bar, out=ws.y_9_bar)  # (95)
+    np.subtract(ws.y_9_bar, ws.t[46][:, :, None], out=ws.y_9_bar)  # (95)
+    np.divide(ws.y_9_bar, ws.sd_10[:, :, None], out=ws.y_9_bar)  # (95)
+    np.add(ws.y_9_bar, ws.y_12_bar, out=ws.y_9_bar)  # (95)
+    # (96) b_8_bar[d] = sum[n,i](y_9_bar[n,i,d])
+    np.add.reduce(ws.y_9_bar, axis=(0, 1), out=ws.b_8_bar)  # (96)
+    # (97) W_8_bar[j,d] = sum[n,i](a_7[n,i,j]*y_9_bar[n,i,d])
+    np.matmul(ws.a_7.reshape(64*N, 256).T, ws.y_9_bar.reshape(64*N, 64), out=ws.W_8_bar)  # (97)
+    # (98) a_7_bar[n,i,j] = sum[d](y_9_bar[n,i,d]*W_8[j,d])
+    np.matmul(ws.y_9_bar.reshape(64*N, 64), ws.W_8.T, out=ws.a_7_bar.reshape(64*N, 256))  # (98)
+    # (99) z_7_bar[n,i,j] = (1 + sqrt(2)*exp(-z_7[n,i,j]**2/2)*z_7[n,i,j]/sqrt(pi) +
     #     erf(sqrt(2)*z_7[n,i,j]/2))*a_7_bar[n,i,j]/2
-    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (92)
-    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t[50])  # (92)
-    np.multiply(ws.t[50], 0.7071067811865476 / 1.772453850905516, out=ws.t[50])  # (92)
-    np.add(ws.z_7_bar, ws.t[50], out=ws.t[51])  # (92)
-    np.multiply(ws.t[51], ws.t[13], out=ws.t[51])  # (92)
-    np.subtract(ws.z_7_bar, ws.t[50], out=ws.z_7_bar)  # (92)
-    np.multiply(ws.z_7_bar, ws.t[13], out=ws.z_7_bar)  # (92)
-    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (92)
-    np.copyto(ws.z_7_bar, ws.t[51], where=ws.t[7])  # (92)
-    # (93) b_7_bar[j] = sum[n,i](z_7_bar[n,i,j])
-    np.add.reduce(ws.z_7_bar, axis=(0, 1), out=ws.b_7_bar)  # (93)
-    # (94) W_7_bar[d,j] = sum[n,i](y_6[n,i,d]*z_7_bar[n,i,j])
-    np.matmul(ws.y_6.reshape(64*N, 64).T, ws.z_7_bar.reshape(64*N, 256), out=ws.W_7_bar)  # (94)
-    # (95) y_6_bar[n,i,d] = sum[j](z_7_bar[n,i,j]*W_7[d,j])
-    np.matmul(ws.z_7_bar.reshape(64*N, 256), ws.W_7.T, out=ws.y_6_bar.reshape(64*N, 64))  # (95)
-    # (96) gamma_6_bar[d] = sum[n,i](x_hat_6[n,i,d]*y_6_bar[n,i,d])
-    np.einsum("nid,nid->d", ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)  # (96)
-    # (97) beta_6_bar[d] = sum[n,i](y_6_bar[n,i,d])
-    np.add.reduce(ws.y_6_bar, axis=(0, 1), out=ws.beta_6_bar)  # (97)
-    # (98) x_hat_6_bar[n,i,d] = y_6_bar[n,i,d]*gamma_6[d]
-    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (98)
-    # (99) y_5_bar[n,i,d] = (sd_6[n,i]*y_9_bar[n,i,d] + x_hat_6_bar[n,i,d] -
-    #     mean[d_1](x_hat_6_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_6[n,i,d_1]*x_hat_6_bar[n,i,d_1])*x_hat_6[n,i,d])/sd_6[n,i]
-    np.add.reduce(ws.x_hat_6_bar, axis=2, out=ws.t[52])  # (99)
-    np.multiply(ws.t[52], 0.015625, out=ws.t[52])  # (99)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t[53])  # (99)
-    np.multiply(ws.t[53], 0.015625, out=ws.t[53])  # (99)
-    np.multiply(ws.sd_6[:, :, None], ws.y_9_bar, out=ws.y_5_bar)  # (99)
-    np.multiply(ws.t[53][:, :, None], ws.x_hat_6, out=ws.t[54])  # (99)
-    np.add(ws.y_5_bar, ws.x_hat_6_bar, out=ws.y_5_bar)  # (99)
-    np.subtract(ws.y_5_bar, ws.t[54], out=ws.y_5_bar)  # (99)
-    np.subtract(ws.y_5_bar, ws.t[52][:, :, None], out=ws.y_5_bar)  # (99)
-    np.divide(ws.y_5_bar, ws.sd_6[:, :, None], out=ws.y_5_bar)  # (99)
-    # (100) b_o_4_bar[e] = sum[n,i](y_5_bar[n,i,e])
-    np.add.reduce(ws.y_5_bar, axis=(0, 1), out=ws.b_o_4_bar)  # (100)
-    # (101) W_o_4_bar[h,k,e] = sum[n,i](o_4[n,i,h,k]*y_5_bar[n,i,e])
-    np.matmul(  # (101)
+    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (99)
+    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t[48])  # (99)
+    np.multiply(ws.t[48], 0.7071067811865476 / 1.772453850905516, out=ws.t[48])  # (99)
+    np.add(ws.z_7_bar, ws.t[48], out=ws.t[49])  # (99)
+    np.multiply(ws.t[49], ws.t[13], out=ws.t[49])  # (99)
+    np.subtract(ws.z_7_bar, ws.t[48], out=ws.z_7_bar)  # (99)
+    np.multiply(ws.z_7_bar, ws.t[13], out=ws.z_7_bar)  # (99)
+    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (99)
+    np.copyto(ws.z_7_bar, ws.t[49], where=ws.t[7])  # (99)
+    # (100) b_7_bar[j] = sum[n,i](z_7_bar[n,i,j])
+    np.add.reduce(ws.z_7_bar, axis=(0, 1), out=ws.b_7_bar)  # (100)
+    # (101) W_7_bar[d,j] = sum[n,i](y_6[n,i,d]*z_7_bar[n,i,j])
+    np.matmul(ws.y_6.reshape(64*N, 64).T, ws.z_7_bar.reshape(64*N, 256), out=ws.W_7_bar)  # (101)
+    # (102) y_6_bar[n,i,d] = sum[j](z_7_bar[n,i,j]*W_7[d,j])
+    np.matmul(ws.z_7_bar.reshape(64*N, 256), ws.W_7.T, out=ws.y_6_bar.reshape(64*N, 64))  # (102)
+    # (103) gamma_6_bar[d] = sum[n,i](x_hat_6[n,i,d]*y_6_bar[n,i,d])
+    np.einsum("nid,nid->d", ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)  # (103)
+    # (104) beta_6_bar[d] = sum[n,i](y_6_bar[n,i,d])
+    np.add.reduce(ws.y_6_bar, axis=(0, 1), out=ws.beta_6_bar)  # (104)
+    # (105) x_hat_6_bar[n,i,d] = y_6_bar[n,i,d]*gamma_6[d]
+    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (105)
+    # (106) y_5_bar[n,i,d] = (x_hat_6_bar[n,i,d] - mean[d_1](x_hat_6_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_6[n,i,d_1]*x_hat_6_bar[n,i,d_1])*x_hat_6[n,i,d])/sd_6[n,i] +
+    #     y_9_bar[n,i,d]
+    np.add.reduce(ws.x_hat_6_bar, axis=2, out=ws.t[50])  # (106)
+    np.multiply(ws.t[50], 0.015625, out=ws.t[50])  # (106)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t[51])  # (106)
+    np.multiply(ws.t[51], 0.015625, out=ws.t[51])  # (106)
+    np.multiply(ws.t[51][:, :, None], ws.x_hat_6, out=ws.y_5_bar)  # (106)
+    np.subtract(ws.x_hat_6_bar, ws.y_5_bar, out=ws.y_5_bar)  # (106)
+    np.subtract(ws.y_5_bar, ws.t[50][:, :, None], out=ws.y_5_bar)  # (106)
+    np.divide(ws.y_5_bar, ws.sd_6[:, :, None], out=ws.y_5_bar)  # (106)
+    np.add(ws.y_5_bar, ws.y_9_bar, out=ws.y_5_bar)  # (106)
+    # (107) b_o_4_bar[e] = sum[n,i](y_5_bar[n,i,e])
+    np.add.reduce(ws.y_5_bar, axis=(0, 1), out=ws.b_o_4_bar)  # (107)
+    # (108) W_o_4_bar[h,k,e] = sum[n,i](o_4[n,i,h,k]*y_5_bar[n,i,e])
+    np.matmul(  # (108)
         ws.o_4.reshape(64*N, 64).T,
         ws.y_5_bar.reshape(64*N, 64),
         out=ws.W_o_4_bar.reshape(64, 64),
     )
-    # (102) o_4_bar[n,i,h,k] = sum[e](y_5_bar[n,i,e]*W_o_4[h,k,e])
-    np.matmul(  # (102)
+    # (109) o_4_bar[n,i,h,k] = sum[e](y_5_bar[n,i,e]*W_o_4[h,k,e])
+    np.matmul(  # (109)
         ws.y_5_bar.reshape(64*N, 64),
         ws.W_o_4.reshape(64, 64).T,
         out=ws.o_4_bar.reshape(64*N, 64),
     )
-    # (103) P_4_bar[n,h,i,s] = sum[k](o_4_bar[n,i,h,k]*v_4[n,s,h,k])
-    np.matmul(  # (103)
+    # (110) P_4_bar[n,h,i,s] = sum[k](o_4_bar[n,i,h,k]*v_4[n,s,h,k])
+    np.matmul(  # (110)
         ws.o_4_bar.transpose(0, 2, 1, 3), ws.v_4.transpose(0, 2, 3, 1), out=ws.P_4_bar
     )
-    # (104) S_4_bar[n,h,i,s] = P_4[n,h,i,s]*(P_4_bar[n,h,i,s] -
+    # (111) S_4_bar[n,h,i,s] = P_4[n,h,i,s]*(P_4_bar[n,h,i,s] -
     #     sum[s_1](P_4[n,h,i,s_1]*P_4_bar[n,h,i,s_1]))
-    np.vecdot(ws.P_4, ws.P_4_bar, out=ws.t[55])  # (104)
-    np.subtract(ws.P_4_bar, ws.t[55][:, :, :, None], out=ws.S_4_bar)  # (104)
-    np.multiply(ws.S_4_bar, ws.P_4, out=ws.S_4_bar)  # (104)
-    # (105) v_4_bar[n,s,h,k] = sum[i](P_4[n,h,i,s]*o_4_bar[n,i,h,k])
-    np.matmul(  # (105)
+    np.vecdot(ws.P_4, ws.P_4_bar, out=ws.t[52])  # (111)
+    np.subtract(ws.P_4_bar, ws.t[52][:, :, :, None], out=ws.S_4_bar)  # (111)
+    np.multiply(ws.S_4_bar, ws.P_4, out=ws.S_4_bar)  # (111)
+    # (112) v_4_bar[n,s,h,k] = sum[i](P_4[n,h,i,s]*o_4_bar[n,i,h,k])
+    np.matmul(  # (112)
         ws.P_4.transpose(0, 1, 3, 2),
         ws.o_4_bar.transpose(0, 2, 1, 3),
         out=ws.v_4_bar.transpose(0, 2, 1, 3),
     )
-    # (106) b_v_4_bar[h,k] = sum[n,s](v_4_bar[n,s,h,k])
-    np.add.reduce(ws.v_4_bar, axis=(0, 1), out=ws.b_v_4_bar)  # (106)
-    # (107) W_v_4_bar[d,h,k] = sum[n,s](y_3[n,s,d]*v_4_bar[n,s,h,k])
-    np.matmul(  # (107)
+    # (113) b_v_4_bar[h,k] = sum[n,s](v_4_bar[n,s,h,k])
+    np.add.reduce(ws.v_4_bar, axis=(0, 1), out=ws.b_v_4_bar)  # (113)
+    # (114) W_v_4_bar[d,h,k] = sum[n,s](y_3[n,s,d]*v_4_bar[n,s,h,k])
+    np.matmul(  # (114)
         ws.y_3.reshape(64*N, 64).T,
         ws.v_4_bar.reshape(64*N, 64),
         out=ws.W_v_4_bar.reshape(64, 64),
     )
-    # (108) r_4_bar[n,s,h,k] = sum[i](S_4_bar[n,h,i,s]*q_4[n,i,h,k])/4
-    np.matmul(  # (108)
+    # (115) r_4_bar[n,s,h,k] = sum[i](S_4_bar[n,h,i,s]*q_4[n,i,h,k])/4
+    np.matmul(  # (115)
         ws.S_4_bar.transpose(0, 1, 3, 2),
         ws.q_4.transpose(0, 2, 1, 3),
         out=ws.r_4_bar.transpose(0, 2, 1, 3),
     )
-    np.multiply(ws.r_4_bar, 0.25, out=ws.r_4_bar)  # (108)
-    # (109) b_k_4_bar[h,k] = sum[n,s](r_4_bar[n,s,h,k])
-    np.add.reduce(ws.r_4_bar, axis=(0, 1), out=ws.b_k_4_bar)  # (109)
-    # (110) W_k_4_bar[d,h,k] = sum[n,s](y_3[n,s,d]*r_4_bar[n,s,h,k])
-    np.matmul(  # (110)
+    np.multiply(ws.r_4_bar, 0.25, out=ws.r_4_bar)  # (115)
+    # (116) b_k_4_bar[h,k] = sum[n,s](r_4_bar[n,s,h,k])
+    np.add.reduce(ws.r_4_bar, axis=(0, 1), out=ws.b_k_4_bar)  # (116)
+    # (117) W_k_4_bar[d,h,k] = sum[n,s](y_3[n,s,d]*r_4_bar[n,s,h,k])
+    np.matmul(  # (117)
         ws.y_3.reshape(64*N, 64).T,
         ws.r_4_bar.reshape(64*N, 64),
         out=ws.W_k_4_bar.reshape(64, 64),
     )
-    # (111) q_4_bar[n,i,h,k] = sum[s](S_4_bar[n,h,i,s]*r_4[n,s,h,k])/4
-    np.matmul(  # (111)
+    # (118) q_4_bar[n,i,h,k] = sum[s](S_4_bar[n,h,i,s]*r_4[n,s,h,k])/4
+    np.matmul(  # (118)
         ws.S_4_bar, ws.r_4.transpose(0, 2, 1, 3), out=ws.q_4_bar.transpose(0, 2, 1, 3)
     )
-    np.multiply(ws.q_4_bar, 0.25, out=ws.q_4_bar)  # (111)
-    # (112) b_q_4_bar[h,k] = sum[n,i](q_4_bar[n,i,h,k])
-    np.add.reduce(ws.q_4_bar, axis=(0, 1), out=ws.b_q_4_bar)  # (112)
-    # (113) W_q_4_bar[d,h,k] = sum[n,i](y_3[n,i,d]*q_4_bar[n,i,h,k])
-    np.matmul(  # (113)
+    np.multiply(ws.q_4_bar, 0.25, out=ws.q_4_bar)  # (118)
+    # (119) b_q_4_bar[h,k] = sum[n,i](q_4_bar[n,i,h,k])
+    np.add.reduce(ws.q_4_bar, axis=(0, 1), out=ws.b_q_4_bar)  # (119)
+    # (120) W_q_4_bar[d,h,k] = sum[n,i](y_3[n,i,d]*q_4_bar[n,i,h,k])
+    np.matmul(  # (120)
         ws.y_3.reshape(64*N, 64).T,
         ws.q_4_bar.reshape(64*N, 64),
         out=ws.W_q_4_bar.reshape(64, 64),
     )
-    # (114) y_3_bar[n,i,d] = sum[h,k](r_4_bar[n,i,h,k]*W_k_4[d,h,k]) +
+    # (121) y_3_bar[n,i,d] = sum[h,k](r_4_bar[n,i,h,k]*W_k_4[d,h,k]) +
     #     sum[h,k](q_4_bar[n,i,h,k]*W_q_4[d,h,k]) + sum[h,k](v_4_bar[n,i,h,k]*W_v_4[d,h,k])
-    np.matmul(  # (114)
+    np.matmul(  # (121)
         ws.r_4_bar.reshape(64*N, 64),
         ws.W_k_4.reshape(64, 64).T,
-        out=ws.t[56].reshape(64*N, 64),
+        out=ws.t[53].reshape(64*N, 64),
     )
-    np.matmul(  # (114)
+    np.matmul(  # (121)
         ws.q_4_bar.reshape(64*N, 64),
         ws.W_q_4.reshape(64, 64).T,
-        out=ws.t[57].reshape(64*N, 64),
+        out=ws.t[54].reshape(64*N, 64),
     )
-    np.matmul(  # (114)
+    np.matmul(  # (121)
         ws.v_4_bar.reshape(64*N, 64),
         ws.W_v_4.reshape(64, 64).T,
         out=ws.y_3_bar.reshape(64*N, 64),
     )
-    np.add(ws.y_3_bar, ws.t[56], out=ws.y_3_bar)  # (114)
-    np.add(ws.y_3_bar, ws.t[57], out=ws.y_3_bar)  # (114)
-    # (115) gamma_3_bar[d] = sum[n,i](x_hat_3[n,i,d]*y_3_bar[n,i,d])
-    np.einsum("nid,nid->d", ws.x_hat_3, ws.y_3_bar, out=ws.gamma_3_bar)  # (115)
-    # (116) beta_3_bar[d] = sum[n,i](y_3_bar[n,i,d])
-    np.add.reduce(ws.y_3_bar, axis=(0, 1), out=ws.beta_3_bar)  # (116)
-    # (117) x_hat_3_bar[n,i,d] = y_3_bar[n,i,d]*gamma_3[d]
-    np.multiply(ws.gamma_3, ws.y_3_bar, out=ws.x_hat_3_bar)  # (117)
-    # (118) y_2_bar[n,i,d] = (sd_3[n,i]*y_5_bar[n,i,d] + x_hat_3_bar[n,i,d] -
-    #     mean[d_1](x_hat_3_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_3[n,i,d_1]*x_hat_3_bar[n,i,d_1])*x_hat_3[n,i,d])/sd_3[n,i]
-    np.add.reduce(ws.x_hat_3_bar, axis=2, out=ws.t[58])  # (118)
-    np.multiply(ws.t[58], 0.015625, out=ws.t[58])  # (118)
-    np.vecdot(ws.x_hat_3, ws.x_hat_3_bar, out=ws.t[59])  # (118)
-    np.multiply(ws.t[59], 0.015625, out=ws.t[59])  # (118)
-    np.multiply(ws.sd_3[:, :, None], ws.y_5_bar, out=ws.y_2_bar)  # (118)
-    np.multiply(ws.t[59][:, :, None], ws.x_hat_3, out=ws.t[60])  # (118)
-    np.add(ws.y_2_bar, ws.x_hat_3_bar, out=ws.y_2_bar)  # (118)
-    np.subtract(ws.y_2_bar, ws.t[60], out=ws.y_2_bar)  # (118)
-    np.subtract(ws.y_2_bar, ws.t[58][:, :, None], out=ws.y_2_bar)  # (118)
-    np.divide(ws.y_2_bar, ws.sd_3[:, :, None], out=ws.y_2_bar)  # (118)
-    # (119) P_2_bar[l,d] = sum[n](y_2_bar[n,l,d])
-    np.add.reduce(ws.y_2_bar, axis=0, out=ws.P_2_bar)  # (119)
-    # (120) E_1_bar[v,d] = sum[n,i]((v == x[n,i])*y_2_bar[n,i,d])
-    np.multiply(ws.x, 64, out=ws.t[61])  # (120)
-    np.add(ws.d, ws.t[61][:, :, None], out=ws.t[62])  # (120)
-    ws.E_1_bar.fill(0)  # (120)
-    np.add.at(ws.E_1_bar.reshape(-1), ws.t[62].reshape(-1), ws.y_2_bar.reshape(-1))  # (120)
+    np.add(ws.y_3_bar, ws.t[53], out=ws.y_3_bar)  # (121)
+    np.add(ws.y_3_bar, ws.t[54], out=ws.y_3_bar)  # (121)
+    # (122) gamma_3_bar[d] = sum[n,i](x_hat_3[n,i,d]*y_3_bar[n,i,d])
+    np.einsum("nid,nid->d", ws.x_hat_3, ws.y_3_bar, out=ws.gamma_3_bar)  # (122)
+    # (123) beta_3_bar[d] = sum[n,i](y_3_bar[n,i,d])
+    np.add.reduce(ws.y_3_bar, axis=(0, 1), out=ws.beta_3_bar)  # (123)
+    # (124) x_hat_3_bar[n,i,d] = y_3_bar[n,i,d]*gamma_3[d]
+    np.multiply(ws.gamma_3, ws.y_3_bar, out=ws.x_hat_3_bar)  # (124)
+    # (125) y_2_bar[n,i,d] = (x_hat_3_bar[n,i,d] - mean[d_1](x_hat_3_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_3[n,i,d_1]*x_hat_3_bar[n,i,d_1])*x_hat_3[n,i,d])/sd_3[n,i] +
+    #     y_5_bar[n,i,d]
+    np.add.reduce(ws.x_hat_3_bar, axis=2, out=ws.t[55])  # (125)
+    np.multiply(ws.t[55], 0.015625, out=ws.t[55])  # (125)
+    np.vecdot(ws.x_hat_3, ws.x_hat_3_bar, out=ws.t[56])  # (125)
+    np.multiply(ws.t[56], 0.015625, out=ws.t[56])  # (125)
+    np.multiply(ws.t[56][:, :, None], ws.x_hat_3, out=ws.y_2_bar)  # (125)
+    np.subtract(ws.x_hat_3_bar, ws.y_2_bar, out=ws.y_2_bar)  # (125)
+    np.subtract(ws.y_2_bar, ws.t[55][:, :, None], out=ws.y_2_bar)  # (125)
+    np.divide(ws.y_2_bar, ws.sd_3[:, :, None], out=ws.y_2_bar)  # (125)
+    np.add(ws.y_2_bar, ws.y_5_bar, out=ws.y_2_bar)  # (125)
+    # (126) P_2_bar[l,d] = sum[n](y_2_bar[n,l,d])
+    np.add.reduce(ws.y_2_bar, axis=0, out=ws.P_2_bar)  # (126)
+    # (127) E_1_bar[v,d] = sum[n,i]((v == x[n,i])*y_2_bar[n,i,d])
+    np.multiply(ws.x, 64, out=ws.t[57])  # (127)
+    np.add(ws.d, ws.t[57][:, :, None], out=ws.t[58])  # (127)
+    ws.E_1_bar.fill(0)  # (127)
+    np.add.at(ws.E_1_bar.reshape(-1), ws.t[58].reshape(-1), ws.y_2_bar.reshape(-1))  # (127)
 
 
 class Inference:
@@ -1148,18 +1160,23 @@ class Inference:
         ws.t_29 = ws.y_1
         ws.slot_2 = np.empty(256*N, dtype)
         ws.mu_3 = ws.slot_2[:64*N].reshape(N, 64)
+        ws.m_3 = ws.slot_2[:64*N].reshape(N, 64)
         ws.sd_3 = ws.slot_2[:64*N].reshape(N, 64)
         ws.t_4 = ws.slot_2[:256*N].reshape(N, 4, 64)
         ws.t_6 = ws.slot_2[:256*N].reshape(N, 4, 64)
         ws.mu_6 = ws.slot_2[:64*N].reshape(N, 64)
+        ws.m_6 = ws.slot_2[:64*N].reshape(N, 64)
         ws.sd_6 = ws.slot_2[:64*N].reshape(N, 64)
         ws.mu_10 = ws.slot_2[:64*N].reshape(N, 64)
+        ws.m_10 = ws.slot_2[:64*N].reshape(N, 64)
         ws.sd_10 = ws.slot_2[:64*N].reshape(N, 64)
         ws.t_17 = ws.slot_2[:256*N].reshape(N, 4, 64)
         ws.t_19 = ws.slot_2[:256*N].reshape(N, 4, 64)
         ws.mu_13 = ws.slot_2[:64*N].reshape(N, 64)
+        ws.m_13 = ws.slot_2[:64*N].reshape(N, 64)
         ws.sd_13 = ws.slot_2[:64*N].reshape(N, 64)
         ws.mu_17 = ws.slot_2[:64*N].reshape(N, 64)
+        ws.m_17 = ws.slot_2[:64*N].reshape(N, 64)
         ws.sd_17 = ws.slot_2[:64*N].reshape(N, 64)
         ws.t_28 = ws.slot_2[:64*N].reshape(N, 64)
         ws.slot_3 = np.empty(16384*N, dtype)
@@ -1219,15 +1236,15 @@ class Inference:
         ws.t_30 = np.empty((N, 64), dtype)
         ws.t_35 = np.empty((N, 64), np.int64)
         ws.t_31 = np.empty((N, 64), dtype)
-        ws.u = np.arange(64)
-        ws.i = np.arange(64)
-        ws.t_2 = np.less_equal(ws.u, ws.i[:, None])
-        ws.t_5 = ws.t_2.astype(dtype)
-        ws.t_18 = ws.t_2.astype(dtype)
-        ws.n = np.arange(N)
-        ws.t_32 = np.multiply(ws.i, 64)
-        ws.t_33 = np.multiply(ws.n, 4096)
-        ws.t_34 = np.add(ws.t_32, ws.t_33[:, None])
+        ws.u = np.arange(64)  # (12)
+        ws.i = np.arange(64)  # (12)
+        ws.t_2 = np.less_equal(ws.u, ws.i[:, None])  # (12)
+        ws.t_5 = ws.t_2.astype(dtype)  # (12)
+        ws.t_18 = ws.t_2.astype(dtype)  # (35)
+        ws.n = np.arange(N)  # (57)
+        ws.t_32 = np.multiply(ws.i, 64)  # (57)
+        ws.t_33 = np.multiply(ws.n, 4096)  # (57)
+        ws.t_34 = np.add(ws.t_32, ws.t_33[:, None])  # (57)
 
 
 def inference_pass(ws):
@@ -1240,277 +1257,286 @@ def inference_pass(ws):
     # (3) mu_3[n,i] = mean[d](y_2[n,i,d])
     np.add.reduce(ws.y_2, axis=2, out=ws.mu_3)  # (3)
     np.multiply(ws.mu_3, 0.015625, out=ws.mu_3)  # (3)
-    # (4) sd_3[n,i] = sqrt(mean[d]((y_2[n,i,d] - mu_3[n,i])**2) + 0.00001)
+    # (4) m_3[n,i] = mean[d]((y_2[n,i,d] - mu_3[n,i])**2)
     np.subtract(ws.y_2, ws.mu_3[:, :, None], out=ws.x_hat_3)  # (4)
-    np.vecdot(ws.x_hat_3, ws.x_hat_3, out=ws.sd_3)  # (4)
-    np.multiply(ws.sd_3, 0.015625, out=ws.sd_3)  # (4)
-    np.add(ws.sd_3, 1e-05, out=ws.sd_3)  # (4)
-    np.sqrt(ws.sd_3, out=ws.sd_3)  # (4)
-    # (5) x_hat_3[n,i,d] = (y_2[n,i,d] - mu_3[n,i])/sd_3[n,i]
-    np.divide(ws.x_hat_3, ws.sd_3[:, :, None], out=ws.x_hat_3)  # (5)
-    # (6) y_3[n,i,d] = x_hat_3[n,i,d]*gamma_3[d] + beta_3[d]
-    np.multiply(ws.gamma_3, ws.x_hat_3, out=ws.y_3)  # (6)
-    np.add(ws.y_3, ws.beta_3, out=ws.y_3)  # (6)
-    # (7) q_4[n,i,h,k] = sum[d](y_3[n,i,d]*W_q_4[d,h,k]) + b_q_4[h,k]
-    np.matmul(  # (7)
+    np.vecdot(ws.x_hat_3, ws.x_hat_3, out=ws.m_3)  # (4)
+    np.multiply(ws.m_3, 0.015625, out=ws.m_3)  # (4)
+    # (5) sd_3[n,i] = sqrt(0.00001 + m_3[n,i])
+    np.add(ws.m_3, 1e-05, out=ws.sd_3)  # (5)
+    np.sqrt(ws.sd_3, out=ws.sd_3)  # (5)
+    # (6) x_hat_3[n,i,d] = (y_2[n,i,d] - mu_3[n,i])/sd_3[n,i]
+    np.divide(ws.x_hat_3, ws.sd_3[:, :, None], out=ws.x_hat_3)  # (6)
+    # (7) y_3[n,i,d] = x_hat_3[n,i,d]*gamma_3[d] + beta_3[d]
+    np.multiply(ws.gamma_3, ws.x_hat_3, out=ws.y_3)  # (7)
+    np.add(ws.y_3, ws.beta_3, out=ws.y_3)  # (7)
+    # (8) q_4[n,i,h,k] = sum[d](y_3[n,i,d]*W_q_4[d,h,k]) + b_q_4[h,k]
+    np.matmul(  # (8)
         ws.y_3.reshape(64*N, 64), ws.W_q_4.reshape(64, 64), out=ws.q_4.reshape(64*N, 64)
     )
-    np.add(ws.q_4, ws.b_q_4, out=ws.q_4)  # (7)
-    # (8) r_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_k_4[d,h,k]) + b_k_4[h,k]
-    np.matmul(  # (8)
+    np.add(ws.q_4, ws.b_q_4, out=ws.q_4)  # (8)
+    # (9) r_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_k_4[d,h,k]) + b_k_4[h,k]
+    np.matmul(  # (9)
         ws.y_3.reshape(64*N, 64), ws.W_k_4.reshape(64, 64), out=ws.r_4.reshape(64*N, 64)
     )
-    np.add(ws.r_4, ws.b_k_4, out=ws.r_4)  # (8)
-    # (9) v_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_v_4[d,h,k]) + b_v_4[h,k]
-    np.matmul(  # (9)
+    np.add(ws.r_4, ws.b_k_4, out=ws.r_4)  # (9)
+    # (10) v_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_v_4[d,h,k]) + b_v_4[h,k]
+    np.matmul(  # (10)
         ws.y_3.reshape(64*N, 64), ws.W_v_4.reshape(64, 64), out=ws.v_4.reshape(64*N, 64)
     )
-    np.add(ws.v_4, ws.b_v_4, out=ws.v_4)  # (9)
-    # (10) S_4[n,h,i,s] = sum[k](q_4[n,i,h,k]*r_4[n,s,h,k]/4)
-    np.multiply(ws.q_4.transpose(0, 2, 1, 3), 0.25, out=ws.t_1)  # (10)
-    np.matmul(ws.t_1, ws.r_4.transpose(0, 2, 3, 1), out=ws.S_4)  # (10)
-    # (11) P_4[n,h,i,s] = where(s <= i, exp(S_4[n,h,i,s] - log(sum[u](where(u <= i,
-    #     exp(S_4[n,h,i,u]), 0)))), 0)
-    np.copyto(ws.t_3, -np.inf)  # (11)
-    np.copyto(ws.t_3, ws.S_4, where=ws.t_2)
-    np.maximum.reduce(ws.t_3, axis=3, out=ws.t_4)  # (11)
-    np.subtract(ws.S_4, ws.t_4[:, :, :, None], out=ws.P_4)  # (11)
-    np.minimum(ws.P_4, 0, out=ws.P_4)  # (11)
-    np.exp(ws.P_4, out=ws.P_4)  # (11)
-    np.multiply(ws.P_4, ws.t_2, out=ws.P_4)  # (11)
-    np.matmul(  # (11)
+    np.add(ws.v_4, ws.b_v_4, out=ws.v_4)  # (10)
+    # (11) S_4[n,h,i,s] = sum[k](q_4[n,i,h,k]*r_4[n,s,h,k]/4)
+    np.multiply(ws.q_4.transpose(0, 2, 1, 3), 0.25, out=ws.t_1)  # (11)
+    np.matmul(ws.t_1, ws.r_4.transpose(0, 2, 3, 1), out=ws.S_4)  # (11)
+    # (12) l_1[n,h,i] = log(sum[u](where(u <= i, exp(S_4[n,h,i,u]), 0)))
+    np.copyto(ws.t_3, -np.inf)  # (12)
+    np.copyto(ws.t_3, ws.S_4, where=ws.t_2)  # (12)
+    np.maximum.reduce(ws.t_3, axis=3, out=ws.t_4)  # (12)
+    np.subtract(ws.S_4, ws.t_4[:, :, :, None], out=ws.P_4)  # (12)
+    np.minimum(ws.P_4, 0, out=ws.P_4)  # (12)
+    np.exp(ws.P_4, out=ws.P_4)  # (12)
+    np.multiply(ws.P_4, ws.t_2, out=ws.P_4)  # (12)
+    np.matmul(  # (12)
         ws.P_4.reshape(4*N, 64, 64).transpose(1, 0, 2),
         ws.t_5[..., None],
         out=ws.t_6.reshape(4*N, 64).T[..., None],
     )
-    np.divide(ws.P_4, ws.t_6[:, :, :, None], out=ws.P_4)  # (11)
-    # (12) o_4[n,i,h,k] = sum[s](P_4[n,h,i,s]*v_4[n,s,h,k])
-    np.matmul(ws.P_4, ws.v_4.transpose(0, 2, 1, 3), out=ws.o_4.transpose(0, 2, 1, 3))  # (12)
-    # (13) y_4[n,i,e] = sum[h,k](o_4[n,i,h,k]*W_o_4[h,k,e]) + b_o_4[e]
-    np.matmul(  # (13)
+    # (13) P_4[n,h,i,s] = where(s <= i, exp(S_4[n,h,i,s] - l_1[n,h,i]), 0)
+    np.divide(ws.P_4, ws.t_6[:, :, :, None], out=ws.P_4)  # (13)
+    # (14) o_4[n,i,h,k] = sum[s](P_4[n,h,i,s]*v_4[n,s,h,k])
+    np.matmul(ws.P_4, ws.v_4.transpose(0, 2, 1, 3), out=ws.o_4.transpose(0, 2, 1, 3))  # (14)
+    # (15) y_4[n,i,e] = sum[h,k](o_4[n,i,h,k]*W_o_4[h,k,e]) + b_o_4[e]
+    np.matmul(  # (15)
         ws.o_4.reshape(64*N, 64), ws.W_o_4.reshape(64, 64), out=ws.y_4.reshape(64*N, 64)
     )
-    np.add(ws.y_4, ws.b_o_4, out=ws.y_4)  # (13)
-    # (14) y_5[n,i,d] = y_2[n,i,d] + y_4[n,i,d]
-    np.add(ws.y_2, ws.y_4, out=ws.y_5)  # (14)
-    # (15) mu_6[n,i] = mean[d](y_5[n,i,d])
-    np.add.reduce(ws.y_5, axis=2, out=ws.mu_6)  # (15)
-    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (15)
-    # (16) sd_6[n,i] = sqrt(mean[d]((y_5[n,i,d] - mu_6[n,i])**2) + 0.00001)
-    np.subtract(ws.y_5, ws.mu_6[:, :, None], out=ws.x_hat_6)  # (16)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (16)
-    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (16)
-    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (16)
-    np.sqrt(ws.sd_6, out=ws.sd_6)  # (16)
-    # (17) x_hat_6[n,i,d] = (y_5[n,i,d] - mu_6[n,i])/sd_6[n,i]
-    np.divide(ws.x_hat_6, ws.sd_6[:, :, None], out=ws.x_hat_6)  # (17)
-    # (18) y_6[n,i,d] = x_hat_6[n,i,d]*gamma_6[d] + beta_6[d]
-    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (18)
-    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (18)
-    # (19) z_7[n,i,j] = sum[d](y_6[n,i,d]*W_7[d,j]) + b_7[j]
-    np.matmul(ws.y_6.reshape(64*N, 64), ws.W_7, out=ws.z_7.reshape(64*N, 256))  # (19)
-    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (19)
-    # (20) a_7[n,i,j] = (1 + erf(sqrt(2)*z_7[n,i,j]/2))*z_7[n,i,j]/2
-    np.less(ws.z_7, 0, out=ws.t_7)  # (20)
-    np.abs(ws.z_7, out=ws.t_8)  # (20)
-    np.minimum(ws.t_8, 40, out=ws.t_8)  # (20)
-    np.subtract(ws.t_8, 4, out=ws.t_9)  # (20)
-    np.add(ws.t_8, 4, out=ws.t_10)  # (20)
-    np.divide(ws.t_9, ws.t_10, out=ws.t_9)  # (20)
-    np.multiply(ws.t_9, 2.1989612375505207e-11, out=ws.t_11)  # (20)
-    np.add(ws.t_11, 2.0430758497810312e-10, out=ws.t_11)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.add(ws.y_4, ws.b_o_4, out=ws.y_4)  # (15)
+    # (16) y_5[n,i,d] = y_2[n,i,d] + y_4[n,i,d]
+    np.add(ws.y_2, ws.y_4, out=ws.y_5)  # (16)
+    # (17) mu_6[n,i] = mean[d](y_5[n,i,d])
+    np.add.reduce(ws.y_5, axis=2, out=ws.mu_6)  # (17)
+    np.multiply(ws.mu_6, 0.015625, out=ws.mu_6)  # (17)
+    # (18) m_6[n,i] = mean[d]((y_5[n,i,d] - mu_6[n,i])**2)
+    np.subtract(ws.y_5, ws.mu_6[:, :, None], out=ws.x_hat_6)  # (18)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.m_6)  # (18)
+    np.multiply(ws.m_6, 0.015625, out=ws.m_6)  # (18)
+    # (19) sd_6[n,i] = sqrt(0.00001 + m_6[n,i])
+    np.add(ws.m_6, 1e-05, out=ws.sd_6)  # (19)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (19)
+    # (20) x_hat_6[n,i,d] = (y_5[n,i,d] - mu_6[n,i])/sd_6[n,i]
+    np.divide(ws.x_hat_6, ws.sd_6[:, :, None], out=ws.x_hat_6)  # (20)
+    # (21) y_6[n,i,d] = x_hat_6[n,i,d]*gamma_6[d] + beta_6[d]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (21)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (21)
+    # (22) z_7[n,i,j] = sum[d](y_6[n,i,d]*W_7[d,j]) + b_7[j]
+    np.matmul(ws.y_6.reshape(64*N, 64), ws.W_7, out=ws.z_7.reshape(64*N, 256))  # (22)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (22)
+    # (23) a_7[n,i,j] = (1 + erf(sqrt(2)*z_7[n,i,j]/2))*z_7[n,i,j]/2
+    np.less(ws.z_7, 0, out=ws.t_7)  # (23)
+    np.abs(ws.z_7, out=ws.t_8)  # (23)
+    np.minimum(ws.t_8, 40, out=ws.t_8)  # (23)
+    np.subtract(ws.t_8, 4, out=ws.t_9)  # (23)
+    np.add(ws.t_8, 4, out=ws.t_10)  # (23)
+    np.divide(ws.t_9, ws.t_10, out=ws.t_9)  # (23)
+    np.multiply(ws.t_9, 2.1989612375505207e-11, out=ws.t_11)  # (23)
+    np.add(ws.t_11, 2.0430758497810312e-10, out=ws.t_11)  # (23)
+    for coefficient in (  # (23)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.t_11, ws.t_9, out=ws.t_11)
-        np.add(ws.t_11, coefficient, out=ws.t_11)
-    np.add(ws.t_8, 0.7071067811865476, out=ws.t_12)  # (20)
-    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (20)
-    np.multiply(ws.t_8, 32, out=ws.t_13)  # (20)
-    np.rint(ws.t_13, out=ws.t_13)  # (20)
-    np.multiply(ws.t_13, 0.03125, out=ws.t_13)  # (20)
-    np.subtract(ws.t_8, ws.t_13, out=ws.t_14)  # (20)
-    np.add(ws.t_13, ws.t_8, out=ws.t_8)  # (20)
-    np.multiply(ws.t_14, ws.t_8, out=ws.t_14)  # (20)
-    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (20)
-    np.exp(ws.t_14, out=ws.t_14)  # (20)
-    np.square(ws.t_13, out=ws.t_13)  # (20)
-    np.multiply(ws.t_13, -0.5, out=ws.t_13)  # (20)
-    np.exp(ws.t_13, out=ws.t_13)  # (20)
-    np.multiply(ws.t_14, ws.t_13, out=ws.t_14)  # (20)
-    np.multiply(ws.z_7, ws.t_11, out=ws.t_11)  # (20)
-    np.multiply(ws.t_11, ws.t_14, out=ws.t_11)  # (20)
-    np.subtract(ws.z_7, ws.t_11, out=ws.a_7)  # (20)
-    np.copyto(ws.a_7, ws.t_11, where=ws.t_7)  # (20)
-    # (21) z_8[n,i,d] = sum[j](a_7[n,i,j]*W_8[j,d]) + b_8[d]
-    np.matmul(ws.a_7.reshape(64*N, 256), ws.W_8, out=ws.z_8.reshape(64*N, 64))  # (21)
-    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (21)
-    # (22) y_9[n,i,d] = y_5[n,i,d] + z_8[n,i,d]
-    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (22)
-    # (23) mu_10[n,i] = mean[d](y_9[n,i,d])
-    np.add.reduce(ws.y_9, axis=2, out=ws.mu_10)  # (23)
-    np.multiply(ws.mu_10, 0.015625, out=ws.mu_10)  # (23)
-    # (24) sd_10[n,i] = sqrt(mean[d]((y_9[n,i,d] - mu_10[n,i])**2) + 0.00001)
-    np.subtract(ws.y_9, ws.mu_10[:, :, None], out=ws.x_hat_10)  # (24)
-    np.vecdot(ws.x_hat_10, ws.x_hat_10, out=ws.sd_10)  # (24)
-    np.multiply(ws.sd_10, 0.015625, out=ws.sd_10)  # (24)
-    np.add(ws.sd_10, 1e-05, out=ws.sd_10)  # (24)
-    np.sqrt(ws.sd_10, out=ws.sd_10)  # (24)
-    # (25) x_hat_10[n,i,d] = (y_9[n,i,d] - mu_10[n,i])/sd_10[n,i]
-    np.divide(ws.x_hat_10, ws.sd_10[:, :, None], out=ws.x_hat_10)  # (25)
-    # (26) y_10[n,i,d] = x_hat_10[n,i,d]*gamma_10[d] + beta_10[d]
-    np.multiply(ws.gamma_10, ws.x_hat_10, out=ws.y_10)  # (26)
-    np.add(ws.y_10, ws.beta_10, out=ws.y_10)  # (26)
-    # (27) q_11[n,i,h,k] = sum[d](y_10[n,i,d]*W_q_11[d,h,k]) + b_q_11[h,k]
-    np.matmul(  # (27)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.t_11, ws.t_9, out=ws.t_11)  # (23)
+        np.add(ws.t_11, coefficient, out=ws.t_11)  # (23)
+    np.add(ws.t_8, 0.7071067811865476, out=ws.t_12)  # (23)
+    np.divide(ws.t_11, ws.t_12, out=ws.t_11)  # (23)
+    np.multiply(ws.t_8, 32, out=ws.t_13)  # (23)
+    np.rint(ws.t_13, out=ws.t_13)  # (23)
+    np.multiply(ws.t_13, 0.03125, out=ws.t_13)  # (23)
+    np.subtract(ws.t_8, ws.t_13, out=ws.t_14)  # (23)
+    np.add(ws.t_13, ws.t_8, out=ws.t_8)  # (23)
+    np.multiply(ws.t_14, ws.t_8, out=ws.t_14)  # (23)
+    np.multiply(ws.t_14, -0.5, out=ws.t_14)  # (23)
+    np.exp(ws.t_14, out=ws.t_14)  # (23)
+    np.square(ws.t_13, out=ws.t_13)  # (23)
+    np.multiply(ws.t_13, -0.5, out=ws.t_13)  # (23)
+    np.exp(ws.t_13, out=ws.t_13)  # (23)
+    np.multiply(ws.t_14, ws.t_13, out=ws.t_14)  # (23)
+    np.multiply(ws.z_7, ws.t_11, out=ws.t_11)  # (23)
+    np.multiply(ws.t_11, ws.t_14, out=ws.t_11)  # (23)
+    np.subtract(ws.z_7, ws.t_11, out=ws.a_7)  # (23)
+    np.copyto(ws.a_7, ws.t_11, where=ws.t_7)  # (23)
+    # (24) z_8[n,i,d] = sum[j](a_7[n,i,j]*W_8[j,d]) + b_8[d]
+    np.matmul(ws.a_7.reshape(64*N, 256), ws.W_8, out=ws.z_8.reshape(64*N, 64))  # (24)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (24)
+    # (25) y_9[n,i,d] = y_5[n,i,d] + z_8[n,i,d]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (25)
+    # (26) mu_10[n,i] = mean[d](y_9[n,i,d])
+    np.add.reduce(ws.y_9, axis=2, out=ws.mu_10)  # (26)
+    np.multiply(ws.mu_10, 0.015625, out=ws.mu_10)  # (26)
+    # (27) m_10[n,i] = mean[d]((y_9[n,i,d] - mu_10[n,i])**2)
+    np.subtract(ws.y_9, ws.mu_10[:, :, None], out=ws.x_hat_10)  # (27)
+    np.vecdot(ws.x_hat_10, ws.x_hat_10, out=ws.m_10)  # (27)
+    np.multiply(ws.m_10, 0.015625, out=ws.m_10)  # (27)
+    # (28) sd_10[n,i] = sqrt(0.00001 + m_10[n,i])
+    np.add(ws.m_10, 1e-05, out=ws.sd_10)  # (28)
+    np.sqrt(ws.sd_10, out=ws.sd_10)  # (28)
+    # (29) x_hat_10[n,i,d] = (y_9[n,i,d] - mu_10[n,i])/sd_10[n,i]
+    np.divide(ws.x_hat_10, ws.sd_10[:, :, None], out=ws.x_hat_10)  # (29)
+    # (30) y_10[n,i,d] = x_hat_10[n,i,d]*gamma_10[d] + beta_10[d]
+    np.multiply(ws.gamma_10, ws.x_hat_10, out=ws.y_10)  # (30)
+    np.add(ws.y_10, ws.beta_10, out=ws.y_10)  # (30)
+    # (31) q_11[n,i,h,k] = sum[d](y_10[n,i,d]*W_q_11[d,h,k]) + b_q_11[h,k]
+    np.matmul(  # (31)
         ws.y_10.reshape(64*N, 64),
         ws.W_q_11.reshape(64, 64),
         out=ws.q_11.reshape(64*N, 64),
     )
-    np.add(ws.q_11, ws.b_q_11, out=ws.q_11)  # (27)
-    # (28) r_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_k_11[d,h,k]) + b_k_11[h,k]
-    np.matmul(  # (28)
+    np.add(ws.q_11, ws.b_q_11, out=ws.q_11)  # (31)
+    # (32) r_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_k_11[d,h,k]) + b_k_11[h,k]
+    np.matmul(  # (32)
         ws.y_10.reshape(64*N, 64),
         ws.W_k_11.reshape(64, 64),
         out=ws.r_11.reshape(64*N, 64),
     )
-    np.add(ws.r_11, ws.b_k_11, out=ws.r_11)  # (28)
-    # (29) v_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_v_11[d,h,k]) + b_v_11[h,k]
-    np.matmul(  # (29)
+    np.add(ws.r_11, ws.b_k_11, out=ws.r_11)  # (32)
+    # (33) v_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_v_11[d,h,k]) + b_v_11[h,k]
+    np.matmul(  # (33)
         ws.y_10.reshape(64*N, 64),
         ws.W_v_11.reshape(64, 64),
         out=ws.v_11.reshape(64*N, 64),
     )
-    np.add(ws.v_11, ws.b_v_11, out=ws.v_11)  # (29)
-    # (30) S_11[n,h,i,s] = sum[k](q_11[n,i,h,k]*r_11[n,s,h,k]/4)
-    np.multiply(ws.q_11.transpose(0, 2, 1, 3), 0.25, out=ws.t_15)  # (30)
-    np.matmul(ws.t_15, ws.r_11.transpose(0, 2, 3, 1), out=ws.S_11)  # (30)
-    # (31) P_11[n,h,i,s] = where(s <= i, exp(S_11[n,h,i,s] - log(sum[u](where(u <= i,
-    #     exp(S_11[n,h,i,u]), 0)))), 0)
-    np.copyto(ws.t_16, -np.inf)  # (31)
-    np.copyto(ws.t_16, ws.S_11, where=ws.t_2)
-    np.maximum.reduce(ws.t_16, axis=3, out=ws.t_17)  # (31)
-    np.subtract(ws.S_11, ws.t_17[:, :, :, None], out=ws.P_11)  # (31)
-    np.minimum(ws.P_11, 0, out=ws.P_11)  # (31)
-    np.exp(ws.P_11, out=ws.P_11)  # (31)
-    np.multiply(ws.P_11, ws.t_2, out=ws.P_11)  # (31)
-    np.matmul(  # (31)
+    np.add(ws.v_11, ws.b_v_11, out=ws.v_11)  # (33)
+    # (34) S_11[n,h,i,s] = sum[k](q_11[n,i,h,k]*r_11[n,s,h,k]/4)
+    np.multiply(ws.q_11.transpose(0, 2, 1, 3), 0.25, out=ws.t_15)  # (34)
+    np.matmul(ws.t_15, ws.r_11.transpose(0, 2, 3, 1), out=ws.S_11)  # (34)
+    # (35) l_2[n,h,i] = log(sum[u](where(u <= i, exp(S_11[n,h,i,u]), 0)))
+    np.copyto(ws.t_16, -np.inf)  # (35)
+    np.copyto(ws.t_16, ws.S_11, where=ws.t_2)  # (35)
+    np.maximum.reduce(ws.t_16, axis=3, out=ws.t_17)  # (35)
+    np.subtract(ws.S_11, ws.t_17[:, :, :, None], out=ws.P_11)  # (35)
+    np.minimum(ws.P_11, 0, out=ws.P_11)  # (35)
+    np.exp(ws.P_11, out=ws.P_11)  # (35)
+    np.multiply(ws.P_11, ws.t_2, out=ws.P_11)  # (35)
+    np.matmul(  # (35)
         ws.P_11.reshape(4*N, 64, 64).transpose(1, 0, 2),
         ws.t_18[..., None],
         out=ws.t_19.reshape(4*N, 64).T[..., None],
     )
-    np.divide(ws.P_11, ws.t_19[:, :, :, None], out=ws.P_11)  # (31)
-    # (32) o_11[n,i,h,k] = sum[s](P_11[n,h,i,s]*v_11[n,s,h,k])
-    np.matmul(ws.P_11, ws.v_11.transpose(0, 2, 1, 3), out=ws.o_11.transpose(0, 2, 1, 3))  # (32)
-    # (33) y_11[n,i,e] = sum[h,k](o_11[n,i,h,k]*W_o_11[h,k,e]) + b_o_11[e]
-    np.matmul(  # (33)
+    # (36) P_11[n,h,i,s] = where(s <= i, exp(S_11[n,h,i,s] - l_2[n,h,i]), 0)
+    np.divide(ws.P_11, ws.t_19[:, :, :, None], out=ws.P_11)  # (36)
+    # (37) o_11[n,i,h,k] = sum[s](P_11[n,h,i,s]*v_11[n,s,h,k])
+    np.matmul(ws.P_11, ws.v_11.transpose(0, 2, 1, 3), out=ws.o_11.transpose(0, 2, 1, 3))  # (37)
+    # (38) y_11[n,i,e] = sum[h,k](o_11[n,i,h,k]*W_o_11[h,k,e]) + b_o_11[e]
+    np.matmul(  # (38)
         ws.o_11.reshape(64*N, 64),
         ws.W_o_11.reshape(64, 64),
         out=ws.y_11.reshape(64*N, 64),
     )
-    np.add(ws.y_11, ws.b_o_11, out=ws.y_11)  # (33)
-    # (34) y_12[n,i,d] = y_11[n,i,d] + y_9[n,i,d]
-    np.add(ws.y_11, ws.y_9, out=ws.y_12)  # (34)
-    # (35) mu_13[n,i] = mean[d](y_12[n,i,d])
-    np.add.reduce(ws.y_12, axis=2, out=ws.mu_13)  # (35)
-    np.multiply(ws.mu_13, 0.015625, out=ws.mu_13)  # (35)
-    # (36) sd_13[n,i] = sqrt(mean[d]((y_12[n,i,d] - mu_13[n,i])**2) + 0.00001)
-    np.subtract(ws.y_12, ws.mu_13[:, :, None], out=ws.x_hat_13)  # (36)
-    np.vecdot(ws.x_hat_13, ws.x_hat_13, out=ws.sd_13)  # (36)
-    np.multiply(ws.sd_13, 0.015625, out=ws.sd_13)  # (36)
-    np.add(ws.sd_13, 1e-05, out=ws.sd_13)  # (36)
-    np.sqrt(ws.sd_13, out=ws.sd_13)  # (36)
-    # (37) x_hat_13[n,i,d] = (y_12[n,i,d] - mu_13[n,i])/sd_13[n,i]
-    np.divide(ws.x_hat_13, ws.sd_13[:, :, None], out=ws.x_hat_13)  # (37)
-    # (38) y_13[n,i,d] = x_hat_13[n,i,d]*gamma_13[d] + beta_13[d]
-    np.multiply(ws.gamma_13, ws.x_hat_13, out=ws.y_13)  # (38)
-    np.add(ws.y_13, ws.beta_13, out=ws.y_13)  # (38)
-    # (39) z_14[n,i,j] = sum[d](y_13[n,i,d]*W_14[d,j]) + b_14[j]
-    np.matmul(ws.y_13.reshape(64*N, 64), ws.W_14, out=ws.z_14.reshape(64*N, 256))  # (39)
-    np.add(ws.z_14, ws.b_14, out=ws.z_14)  # (39)
-    # (40) a_14[n,i,j] = (1 + erf(sqrt(2)*z_14[n,i,j]/2))*z_14[n,i,j]/2
-    np.less(ws.z_14, 0, out=ws.t_20)  # (40)
-    np.abs(ws.z_14, out=ws.t_21)  # (40)
-    np.minimum(ws.t_21, 40, out=ws.t_21)  # (40)
-    np.subtract(ws.t_21, 4, out=ws.t_22)  # (40)
-    np.add(ws.t_21, 4, out=ws.t_23)  # (40)
-    np.divide(ws.t_22, ws.t_23, out=ws.t_22)  # (40)
-    np.multiply(ws.t_22, 2.1989612375505207e-11, out=ws.t_24)  # (40)
-    np.add(ws.t_24, 2.0430758497810312e-10, out=ws.t_24)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.add(ws.y_11, ws.b_o_11, out=ws.y_11)  # (38)
+    # (39) y_12[n,i,d] = y_11[n,i,d] + y_9[n,i,d]
+    np.add(ws.y_11, ws.y_9, out=ws.y_12)  # (39)
+    # (40) mu_13[n,i] = mean[d](y_12[n,i,d])
+    np.add.reduce(ws.y_12, axis=2, out=ws.mu_13)  # (40)
+    np.multiply(ws.mu_13, 0.015625, out=ws.mu_13)  # (40)
+    # (41) m_13[n,i] = mean[d]((y_12[n,i,d] - mu_13[n,i])**2)
+    np.subtract(ws.y_12, ws.mu_13[:, :, None], out=ws.x_hat_13)  # (41)
+    np.vecdot(ws.x_hat_13, ws.x_hat_13, out=ws.m_13)  # (41)
+    np.multiply(ws.m_13, 0.015625, out=ws.m_13)  # (41)
+    # (42) sd_13[n,i] = sqrt(0.00001 + m_13[n,i])
+    np.add(ws.m_13, 1e-05, out=ws.sd_13)  # (42)
+    np.sqrt(ws.sd_13, out=ws.sd_13)  # (42)
+    # (43) x_hat_13[n,i,d] = (y_12[n,i,d] - mu_13[n,i])/sd_13[n,i]
+    np.divide(ws.x_hat_13, ws.sd_13[:, :, None], out=ws.x_hat_13)  # (43)
+    # (44) y_13[n,i,d] = x_hat_13[n,i,d]*gamma_13[d] + beta_13[d]
+    np.multiply(ws.gamma_13, ws.x_hat_13, out=ws.y_13)  # (44)
+    np.add(ws.y_13, ws.beta_13, out=ws.y_13)  # (44)
+    # (45) z_14[n,i,j] = sum[d](y_13[n,i,d]*W_14[d,j]) + b_14[j]
+    np.matmul(ws.y_13.reshape(64*N, 64), ws.W_14, out=ws.z_14.reshape(64*N, 256))  # (45)
+    np.add(ws.z_14, ws.b_14, out=ws.z_14)  # (45)
+    # (46) a_14[n,i,j] = (1 + erf(sqrt(2)*z_14[n,i,j]/2))*z_14[n,i,j]/2
+    np.less(ws.z_14, 0, out=ws.t_20)  # (46)
+    np.abs(ws.z_14, out=ws.t_21)  # (46)
+    np.minimum(ws.t_21, 40, out=ws.t_21)  # (46)
+    np.subtract(ws.t_21, 4, out=ws.t_22)  # (46)
+    np.add(ws.t_21, 4, out=ws.t_23)  # (46)
+    np.divide(ws.t_22, ws.t_23, out=ws.t_22)  # (46)
+    np.multiply(ws.t_22, 2.1989612375505207e-11, out=ws.t_24)  # (46)
+    np.add(ws.t_24, 2.0430758497810312e-10, out=ws.t_24)  # (46)
+    for coefficient in (  # (46)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.t_24, ws.t_22, out=ws.t_24)
-        np.add(ws.t_24, coefficient, out=ws.t_24)
-    np.add(ws.t_21, 0.7071067811865476, out=ws.t_25)  # (40)
-    np.divide(ws.t_24, ws.t_25, out=ws.t_24)  # (40)
-    np.multiply(ws.t_21, 32, out=ws.t_26)  # (40)
-    np.rint(ws.t_26, out=ws.t_26)  # (40)
-    np.multiply(ws.t_26, 0.03125, out=ws.t_26)  # (40)
-    np.subtract(ws.t_21, ws.t_26, out=ws.t_27)  # (40)
-    np.add(ws.t_26, ws.t_21, out=ws.t_21)  # (40)
-    np.multiply(ws.t_27, ws.t_21, out=ws.t_27)  # (40)
-    np.multiply(ws.t_27, -0.5, out=ws.t_27)  # (40)
-    np.exp(ws.t_27, out=ws.t_27)  # (40)
-    np.square(ws.t_26, out=ws.t_26)  # (40)
-    np.multiply(ws.t_26, -0.5, out=ws.t_26)  # (40)
-    np.exp(ws.t_26, out=ws.t_26)  # (40)
-    np.multiply(ws.t_27, ws.t_26, out=ws.t_27)  # (40)
-    np.multiply(ws.z_14, ws.t_24, out=ws.t_24)  # (40)
-    np.multiply(ws.t_24, ws.t_27, out=ws.t_24)  # (40)
-    np.subtract(ws.z_14, ws.t_24, out=ws.a_14)  # (40)
-    np.copyto(ws.a_14, ws.t_24, where=ws.t_20)  # (40)
-    # (41) z_15[n,i,d] = sum[j](a_14[n,i,j]*W_15[j,d]) + b_15[d]
-    np.matmul(ws.a_14.reshape(64*N, 256), ws.W_15, out=ws.z_15.reshape(64*N, 64))  # (41)
-    np.add(ws.z_15, ws.b_15, out=ws.z_15)  # (41)
-    # (42) y_16[n,i,d] = y_12[n,i,d] + z_15[n,i,d]
-    np.add(ws.y_12, ws.z_15, out=ws.y_16)  # (42)
-    # (43) mu_17[n,i] = mean[d](y_16[n,i,d])
-    np.add.reduce(ws.y_16, axis=2, out=ws.mu_17)  # (43)
-    np.multiply(ws.mu_17, 0.015625, out=ws.mu_17)  # (43)
-    # (44) sd_17[n,i] = sqrt(mean[d]((y_16[n,i,d] - mu_17[n,i])**2) + 0.00001)
-    np.subtract(ws.y_16, ws.mu_17[:, :, None], out=ws.x_hat_17)  # (44)
-    np.vecdot(ws.x_hat_17, ws.x_hat_17, out=ws.sd_17)  # (44)
-    np.multiply(ws.sd_17, 0.015625, out=ws.sd_17)  # (44)
-    np.add(ws.sd_17, 1e-05, out=ws.sd_17)  # (44)
-    np.sqrt(ws.sd_17, out=ws.sd_17)  # (44)
-    # (45) x_hat_17[n,i,d] = (y_16[n,i,d] - mu_17[n,i])/sd_17[n,i]
-    np.divide(ws.x_hat_17, ws.sd_17[:, :, None], out=ws.x_hat_17)  # (45)
-    # (46) y_17[n,i,d] = x_hat_17[n,i,d]*gamma_17[d] + beta_17[d]
-    np.multiply(ws.gamma_17, ws.x_hat_17, out=ws.y_17)  # (46)
-    np.add(ws.y_17, ws.beta_17, out=ws.y_17)  # (46)
-    # (47) z_18[n,i,v] = sum[d](y_17[n,i,d]*W_18[d,v]) + b_18[v]
-    np.matmul(ws.y_17.reshape(64*N, 64), ws.W_18, out=ws.z_18.reshape(64*N, 64))  # (47)
-    np.add(ws.z_18, ws.b_18, out=ws.z_18)  # (47)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.t_24, ws.t_22, out=ws.t_24)  # (46)
+        np.add(ws.t_24, coefficient, out=ws.t_24)  # (46)
+    np.add(ws.t_21, 0.7071067811865476, out=ws.t_25)  # (46)
+    np.divide(ws.t_24, ws.t_25, out=ws.t_24)  # (46)
+    np.multiply(ws.t_21, 32, out=ws.t_26)  # (46)
+    np.rint(ws.t_26, out=ws.t_26)  # (46)
+    np.multiply(ws.t_26, 0.03125, out=ws.t_26)  # (46)
+    np.subtract(ws.t_21, ws.t_26, out=ws.t_27)  # (46)
+    np.add(ws.t_26, ws.t_21, out=ws.t_21)  # (46)
+    np.multiply(ws.t_27, ws.t_21, out=ws.t_27)  # (46)
+    np.multiply(ws.t_27, -0.5, out=ws.t_27)  # (46)
+    np.exp(ws.t_27, out=ws.t_27)  # (46)
+    np.square(ws.t_26, out=ws.t_26)  # (46)
+    np.multiply(ws.t_26, -0.5, out=ws.t_26)  # (46)
+    np.exp(ws.t_26, out=ws.t_26)  # (46)
+    np.multiply(ws.t_27, ws.t_26, out=ws.t_27)  # (46)
+    np.multiply(ws.z_14, ws.t_24, out=ws.t_24)  # (46)
+    np.multiply(ws.t_24, ws.t_27, out=ws.t_24)  # (46)
+    np.subtract(ws.z_14, ws.t_24, out=ws.a_14)  # (46)
+    np.copyto(ws.a_14, ws.t_24, where=ws.t_20)  # (46)
+    # (47) z_15[n,i,d] = sum[j](a_14[n,i,j]*W_15[j,d]) + b_15[d]
+    np.matmul(ws.a_14.reshape(64*N, 256), ws.W_15, out=ws.z_15.reshape(64*N, 64))  # (47)
+    np.add(ws.z_15, ws.b_15, out=ws.z_15)  # (47)
+    # (48) y_16[n,i,d] = y_12[n,i,d] + z_15[n,i,d]
+    np.add(ws.y_12, ws.z_15, out=ws.y_16)  # (48)
+    # (49) mu_17[n,i] = mean[d](y_16[n,i,d])
+    np.add.reduce(ws.y_16, axis=2, out=ws.mu_17)  # (49)
+    np.multiply(ws.mu_17, 0.015625, out=ws.mu_17)  # (49)
+    # (50) m_17[n,i] = mean[d]((y_16[n,i,d] - mu_17[n,i])**2)
+    np.subtract(ws.y_16, ws.mu_17[:, :, None], out=ws.x_hat_17)  # (50)
+    np.vecdot(ws.x_hat_17, ws.x_hat_17, out=ws.m_17)  # (50)
+    np.multiply(ws.m_17, 0.015625, out=ws.m_17)  # (50)
+    # (51) sd_17[n,i] = sqrt(0.00001 + m_17[n,i])
+    np.add(ws.m_17, 1e-05, out=ws.sd_17)  # (51)
+    np.sqrt(ws.sd_17, out=ws.sd_17)  # (51)
+    # (52) x_hat_17[n,i,d] = (y_16[n,i,d] - mu_17[n,i])/sd_17[n,i]
+    np.divide(ws.x_hat_17, ws.sd_17[:, :, None], out=ws.x_hat_17)  # (52)
+    # (53) y_17[n,i,d] = x_hat_17[n,i,d]*gamma_17[d] + beta_17[d]
+    np.multiply(ws.gamma_17, ws.x_hat_17, out=ws.y_17)  # (53)
+    np.add(ws.y_17, ws.beta_17, out=ws.y_17)  # (53)
+    # (54) z_18[n,i,v] = sum[d](y_17[n,i,d]*W_18[d,v]) + b_18[v]
+    np.matmul(ws.y_17.reshape(64*N, 64), ws.W_18, out=ws.z_18.reshape(64*N, 64))  # (54)
+    np.add(ws.z_18, ws.b_18, out=ws.z_18)  # (54)
     return ws.z_18
 
 
 def loss_pass(ws):
     """The loss of that output for `ws.y`."""
     N = len(ws.x)
-    # (48) l[n,i] = logsumexp[v](z_18[n,i,v])
-    np.maximum.reduce(ws.z_18, axis=2, out=ws.t_28)  # (48)
-    np.subtract(ws.z_18, ws.t_28[:, :, None], out=ws.t_29)  # (48)
-    np.exp(ws.t_29, out=ws.t_29)  # (48)
-    np.add.reduce(ws.t_29, axis=2, out=ws.t_30)  # (48)
-    np.log(ws.t_30, out=ws.t_30)  # (48)
-    # (50) L = mean[n,i](l[n,i] - z_18[n,i,y[n,i]])
-    np.add(ws.t_34, ws.y, out=ws.t_35)  # (50)
-    ws.z_18.reshape(-1).take(ws.t_35, None, ws.t_31, "clip")  # (50)
-    np.subtract(ws.t_31, ws.t_28, out=ws.t_31)  # (50)
-    np.subtract(ws.t_30, ws.t_31, out=ws.t_30)  # (50)
-    t_36 = np.add.reduce(ws.t_30, axis=None)  # (50)
-    L = t_36 / (64*N)  # (50)
+    # (55) l[n,i] = logsumexp[v](z_18[n,i,v])
+    np.maximum.reduce(ws.z_18, axis=2, out=ws.t_28)  # (55)
+    np.subtract(ws.z_18, ws.t_28[:, :, None], out=ws.t_29)  # (55)
+    np.exp(ws.t_29, out=ws.t_29)  # (55)
+    np.add.reduce(ws.t_29, axis=2, out=ws.t_30)  # (55)
+    np.log(ws.t_30, out=ws.t_30)  # (55)
+    # (57) L = mean[n,i](l[n,i] - z_18[n,i,y[n,i]])
+    np.add(ws.t_34, ws.y, out=ws.t_35)  # (57)
+    ws.z_18.reshape(-1).take(ws.t_35, None, ws.t_31, "clip")  # (57)
+    np.subtract(ws.t_31, ws.t_28, out=ws.t_31)  # (57)
+    np.subtract(ws.t_30, ws.t_31, out=ws.t_30)  # (57)
+    t_36 = np.add.reduce(ws.t_30, axis=None)  # (57)
+    L = t_36 / (64*N)  # (57)
     return L
 
 
@@ -1597,32 +1623,37 @@ class PerSample:
         ws.b_18, ws.b_18_bar = p["dense_1.b"], g["dense_1.b"]  # 64
         ws.x = np.empty((N, 64), np.int64)
         ws.y = np.empty((N, 64), np.int64)
-        ws.y_1 = np.empty((N, 64, 64), dtype)
-        ws.y_2 = ws.y_1
-        ws.y_5 = ws.y_1
-        ws.y_9 = ws.y_1
-        ws.y_12 = ws.y_1
-        ws.y_16 = ws.y_1
-        ws.x_hat_17 = ws.y_1
-        ws.y_16_bar = ws.y_1
-        ws.y_12_bar = ws.y_1
-        ws.y_9_bar = ws.y_1
-        ws.y_5_bar = ws.y_1
-        ws.y_2_bar = ws.y_1
+        ws.slot_1 = np.empty(4096*N, dtype)
+        ws.y_1 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_2 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_5 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_9 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_12 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_16 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_17 = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_16_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.o_11_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.r_11_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[38] = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_10_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.y_6_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_6_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.o_4_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.r_4_bar = ws.slot_1[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[48] = ws.slot_1[:4096*N].reshape(N, 64, 64)
+        ws.x_hat_3_bar = ws.slot_1[:4096*N].reshape(N, 64, 64)
         ws.mu[3] = np.empty((N, 64), dtype)
+        ws.m_3 = ws.mu[3]
         ws.sd_3 = ws.mu[3]
         ws.x_hat_3 = np.empty((N, 64, 64), dtype)
-        ws.t[54] = ws.x_hat_3
+        ws.y_2_bar = ws.x_hat_3
         ws.y_3 = np.empty((N, 64, 64), dtype)
-        ws.t[50] = ws.y_3
-        ws.x_hat_3_bar = ws.y_3
+        ws.t[47] = ws.y_3
         ws.slot_5 = np.empty(4096*N, dtype)
         ws.q_4 = ws.slot_5[:4096*N].reshape(N, 64, 4, 16)
         ws.q_4_bar = ws.slot_5[:4096*N].reshape(N, 64, 4, 16)
         ws.y_3_bar = ws.slot_5[:4096*N].reshape(N, 64, 64)
-        ws.slot_6 = np.empty(4096*N, dtype)
-        ws.r_4 = ws.slot_6[:4096*N].reshape(N, 64, 4, 16)
-        ws.t[51] = ws.slot_6[:4096*N].reshape(N, 64, 64)
+        ws.r_4 = np.empty((N, 64, 4, 16), dtype)
         ws.v_4 = np.empty((N, 64, 4, 16), dtype)
         ws.v_4_bar = ws.v_4
         ws.slot_8 = np.empty(16384*N, dtype)
@@ -1638,19 +1669,15 @@ class PerSample:
         ws.t[4] = ws.slot_10[:256*N].reshape(N, 4, 64)
         ws.t[6] = ws.slot_10[:256*N].reshape(N, 4, 64)
         ws.mu[6] = ws.slot_10[:64*N].reshape(N, 64)
+        ws.m_6 = ws.slot_10[:64*N].reshape(N, 64)
         ws.sd_6 = ws.slot_10[:64*N].reshape(N, 64)
-        ws.t[49] = ws.slot_10[:256*N].reshape(N, 4, 64)
-        ws.slot_11 = np.empty(4096*N, dtype)
-        ws.y_4 = ws.slot_11[:4096*N].reshape(N, 64, 64)
-        ws.x_hat_6 = ws.slot_11[:4096*N].reshape(N, 64, 64)
-        ws.t[48] = ws.slot_11[:4096*N].reshape(N, 64, 64)
-        ws.o_4_bar = ws.slot_11[:4096*N].reshape(N, 64, 4, 16)
-        ws.r_4_bar = ws.slot_11[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[46] = ws.slot_10[:256*N].reshape(N, 4, 64)
+        ws.y_4 = np.empty((N, 64, 64), dtype)
+        ws.x_hat_6 = ws.y_4
+        ws.y_5_bar = ws.y_4
         ws.y_6 = np.empty((N, 64, 64), dtype)
-        ws.y_6_bar = ws.y_6
-        ws.x_hat_6_bar = ws.y_6
         ws.z_7 = np.empty((N, 64, 256), dtype)
-        ws.t[44] = ws.z_7
+        ws.t[42] = ws.z_7
         ws.t[7] = np.empty((N, 64, 256), bool)
         ws.slot_15 = np.empty(16384*N, dtype)
         ws.t[8] = ws.slot_15[:16384*N].reshape(N, 64, 256)
@@ -1662,25 +1689,23 @@ class PerSample:
         ws.t[11] = ws.t[9]
         ws.t[12] = ws.t[9]
         ws.a_7 = ws.t[9]
-        ws.t[45] = ws.t[9]
+        ws.t[43] = ws.t[9]
         ws.t[10] = np.empty((N, 64, 256), dtype)
         ws.z_7_bar = ws.t[10]
         ws.t[13] = np.empty((N, 64, 256), dtype)
         ws.mu[10] = np.empty((N, 64), dtype)
+        ws.m_10 = ws.mu[10]
         ws.sd_10 = ws.mu[10]
-        ws.t[46] = ws.mu[10]
-        ws.t[52] = ws.mu[10]
+        ws.t[44] = ws.mu[10]
+        ws.t[49] = ws.mu[10]
         ws.y_10 = np.empty((N, 64, 64), dtype)
         ws.y_10_bar = ws.y_10
-        ws.x_hat_10_bar = ws.y_10
+        ws.y_9_bar = ws.y_10
         ws.slot_21 = np.empty(4096*N, dtype)
         ws.q_11 = ws.slot_21[:4096*N].reshape(N, 64, 4, 16)
         ws.q_11_bar = ws.slot_21[:4096*N].reshape(N, 64, 4, 16)
-        ws.t[40] = ws.slot_21[:4096*N].reshape(N, 64, 64)
-        ws.t[43] = ws.slot_21[:4096*N].reshape(N, 64, 64)
-        ws.slot_22 = np.empty(4096*N, dtype)
-        ws.r_11 = ws.slot_22[:4096*N].reshape(N, 64, 4, 16)
-        ws.t[39] = ws.slot_22[:4096*N].reshape(N, 64, 64)
+        ws.t[39] = ws.slot_21[:4096*N].reshape(N, 64, 64)
+        ws.r_11 = np.empty((N, 64, 4, 16), dtype)
         ws.v_11 = np.empty((N, 64, 4, 16), dtype)
         ws.v_11_bar = ws.v_11
         ws.slot_24 = np.empty(16384*N, dtype)
@@ -1696,14 +1721,12 @@ class PerSample:
         ws.t[17] = ws.slot_26[:256*N].reshape(N, 4, 64)
         ws.t[19] = ws.slot_26[:256*N].reshape(N, 4, 64)
         ws.mu[13] = ws.slot_26[:64*N].reshape(N, 64)
+        ws.m_13 = ws.slot_26[:64*N].reshape(N, 64)
         ws.sd_13 = ws.slot_26[:64*N].reshape(N, 64)
-        ws.t[38] = ws.slot_26[:256*N].reshape(N, 4, 64)
-        ws.slot_27 = np.empty(4096*N, dtype)
-        ws.y_11 = ws.slot_27[:4096*N].reshape(N, 64, 64)
-        ws.x_hat_13 = ws.slot_27[:4096*N].reshape(N, 64, 64)
-        ws.t[37] = ws.slot_27[:4096*N].reshape(N, 64, 64)
-        ws.o_11_bar = ws.slot_27[:4096*N].reshape(N, 64, 4, 16)
-        ws.r_11_bar = ws.slot_27[:4096*N].reshape(N, 64, 4, 16)
+        ws.t[37] = ws.slot_26[:256*N].reshape(N, 4, 64)
+        ws.y_11 = np.empty((N, 64, 64), dtype)
+        ws.x_hat_13 = ws.y_11
+        ws.y_12_bar = ws.y_11
         ws.y_13 = np.empty((N, 64, 64), dtype)
         ws.y_13_bar = ws.y_13
         ws.x_hat_13_bar = ws.y_13
@@ -1726,8 +1749,9 @@ class PerSample:
         ws.z_14_bar = ws.t[23]
         ws.t[26] = np.empty((N, 64, 256), dtype)
         ws.mu[17] = np.empty((N, 64), dtype)
+        ws.m_17 = ws.mu[17]
         ws.sd_17 = ws.mu[17]
-        for l in range(35, 59, 6):
+        for l in range(35, 55, 5):
             ws.t[l] = ws.mu[17]
         ws.z_18 = np.empty((N, 64, 64), dtype)
         ws.p = ws.z_18
@@ -1737,21 +1761,21 @@ class PerSample:
         ws.t[29] = ws.t[28]
         ws.t[31] = ws.t[28]
         ws.t[36] = ws.t[28]
-        ws.t[42] = ws.t[28]
+        ws.t[41] = ws.t[28]
         ws.t[30] = np.empty((N, 64, 64), bool)
         ws.t[32] = np.empty((N, 64), dtype)
-        ws.t[55] = np.empty((N, 64), np.int64)
-        ws.t[58] = np.empty((N, 64, 64), np.int64)
-        ws.d = np.arange(64)
-        ws.u = np.arange(64)
-        ws.i = np.arange(64)
-        ws.t[2] = np.less_equal(ws.u, ws.i[:, None])
-        ws.t[5] = ws.t[2].astype(dtype)
-        ws.t[18] = ws.t[2].astype(dtype)
-        ws.v = np.arange(64)
-        ws.n = np.arange(N)
-        ws.t[56] = np.multiply(ws.n, 4096)
-        ws.t[57] = np.add(ws.t[56][:, None], ws.d)
+        ws.t[51] = np.empty((N, 64), np.int64)
+        ws.t[54] = np.empty((N, 64, 64), np.int64)
+        ws.d = np.arange(64)  # (1)
+        ws.u = np.arange(64)  # (12)
+        ws.i = np.arange(64)  # (12)
+        ws.t[2] = np.less_equal(ws.u, ws.i[:, None])  # (12)
+        ws.t[5] = ws.t[2].astype(dtype)  # (12)
+        ws.t[18] = ws.t[2].astype(dtype)  # (35)
+        ws.v = np.arange(64)  # (136)
+        ws.n = np.arange(N)  # (174)
+        ws.t[52] = np.multiply(ws.n, 4096)  # (174)
+        ws.t[53] = np.add(ws.t[52][:, None], ws.d)  # (174)
 
 
 def per_sample_pass(ws):
@@ -1764,594 +1788,599 @@ def per_sample_pass(ws):
     # (3) mu_3[n,i] = mean[d](y_2[n,i,d])
     np.add.reduce(ws.y_2, axis=2, out=ws.mu[3])  # (3)
     np.multiply(ws.mu[3], 0.015625, out=ws.mu[3])  # (3)
-    # (4) sd_3[n,i] = sqrt(mean[d]((y_2[n,i,d] - mu_3[n,i])**2) + 0.00001)
+    # (4) m_3[n,i] = mean[d]((y_2[n,i,d] - mu_3[n,i])**2)
     np.subtract(ws.y_2, ws.mu[3][:, :, None], out=ws.x_hat_3)  # (4)
-    np.vecdot(ws.x_hat_3, ws.x_hat_3, out=ws.sd_3)  # (4)
-    np.multiply(ws.sd_3, 0.015625, out=ws.sd_3)  # (4)
-    np.add(ws.sd_3, 1e-05, out=ws.sd_3)  # (4)
-    np.sqrt(ws.sd_3, out=ws.sd_3)  # (4)
-    # (5) x_hat_3[n,i,d] = (y_2[n,i,d] - mu_3[n,i])/sd_3[n,i]
-    np.divide(ws.x_hat_3, ws.sd_3[:, :, None], out=ws.x_hat_3)  # (5)
-    # (6) y_3[n,i,d] = x_hat_3[n,i,d]*gamma_3[d] + beta_3[d]
-    np.multiply(ws.gamma_3, ws.x_hat_3, out=ws.y_3)  # (6)
-    np.add(ws.y_3, ws.beta_3, out=ws.y_3)  # (6)
-    # (7) q_4[n,i,h,k] = sum[d](y_3[n,i,d]*W_q_4[d,h,k]) + b_q_4[h,k]
-    np.matmul(  # (7)
+    np.vecdot(ws.x_hat_3, ws.x_hat_3, out=ws.m_3)  # (4)
+    np.multiply(ws.m_3, 0.015625, out=ws.m_3)  # (4)
+    # (5) sd_3[n,i] = sqrt(0.00001 + m_3[n,i])
+    np.add(ws.m_3, 1e-05, out=ws.sd_3)  # (5)
+    np.sqrt(ws.sd_3, out=ws.sd_3)  # (5)
+    # (6) x_hat_3[n,i,d] = (y_2[n,i,d] - mu_3[n,i])/sd_3[n,i]
+    np.divide(ws.x_hat_3, ws.sd_3[:, :, None], out=ws.x_hat_3)  # (6)
+    # (7) y_3[n,i,d] = x_hat_3[n,i,d]*gamma_3[d] + beta_3[d]
+    np.multiply(ws.gamma_3, ws.x_hat_3, out=ws.y_3)  # (7)
+    np.add(ws.y_3, ws.beta_3, out=ws.y_3)  # (7)
+    # (8) q_4[n,i,h,k] = sum[d](y_3[n,i,d]*W_q_4[d,h,k]) + b_q_4[h,k]
+    np.matmul(  # (8)
         ws.y_3.reshape(64*N, 64), ws.W_q_4.reshape(64, 64), out=ws.q_4.reshape(64*N, 64)
     )
-    np.add(ws.q_4, ws.b_q_4, out=ws.q_4)  # (7)
-    # (8) r_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_k_4[d,h,k]) + b_k_4[h,k]
-    np.matmul(  # (8)
+    np.add(ws.q_4, ws.b_q_4, out=ws.q_4)  # (8)
+    # (9) r_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_k_4[d,h,k]) + b_k_4[h,k]
+    np.matmul(  # (9)
         ws.y_3.reshape(64*N, 64), ws.W_k_4.reshape(64, 64), out=ws.r_4.reshape(64*N, 64)
     )
-    np.add(ws.r_4, ws.b_k_4, out=ws.r_4)  # (8)
-    # (9) v_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_v_4[d,h,k]) + b_v_4[h,k]
-    np.matmul(  # (9)
+    np.add(ws.r_4, ws.b_k_4, out=ws.r_4)  # (9)
+    # (10) v_4[n,s,h,k] = sum[d](y_3[n,s,d]*W_v_4[d,h,k]) + b_v_4[h,k]
+    np.matmul(  # (10)
         ws.y_3.reshape(64*N, 64), ws.W_v_4.reshape(64, 64), out=ws.v_4.reshape(64*N, 64)
     )
-    np.add(ws.v_4, ws.b_v_4, out=ws.v_4)  # (9)
-    # (10) S_4[n,h,i,s] = sum[k](q_4[n,i,h,k]*r_4[n,s,h,k]/4)
-    np.multiply(ws.q_4.transpose(0, 2, 1, 3), 0.25, out=ws.t[1])  # (10)
-    np.matmul(ws.t[1], ws.r_4.transpose(0, 2, 3, 1), out=ws.S_4)  # (10)
-    # (11) P_4[n,h,i,s] = where(s <= i, exp(S_4[n,h,i,s] - log(sum[u](where(u <= i,
-    #     exp(S_4[n,h,i,u]), 0)))), 0)
-    np.copyto(ws.t[3], -np.inf)  # (11)
-    np.copyto(ws.t[3], ws.S_4, where=ws.t[2])
-    np.maximum.reduce(ws.t[3], axis=3, out=ws.t[4])  # (11)
-    np.subtract(ws.S_4, ws.t[4][:, :, :, None], out=ws.P_4)  # (11)
-    np.minimum(ws.P_4, 0, out=ws.P_4)  # (11)
-    np.exp(ws.P_4, out=ws.P_4)  # (11)
-    np.multiply(ws.P_4, ws.t[2], out=ws.P_4)  # (11)
-    np.matmul(  # (11)
+    np.add(ws.v_4, ws.b_v_4, out=ws.v_4)  # (10)
+    # (11) S_4[n,h,i,s] = sum[k](q_4[n,i,h,k]*r_4[n,s,h,k]/4)
+    np.multiply(ws.q_4.transpose(0, 2, 1, 3), 0.25, out=ws.t[1])  # (11)
+    np.matmul(ws.t[1], ws.r_4.transpose(0, 2, 3, 1), out=ws.S_4)  # (11)
+    # (12) l_1[n,h,i] = log(sum[u](where(u <= i, exp(S_4[n,h,i,u]), 0)))
+    np.copyto(ws.t[3], -np.inf)  # (12)
+    np.copyto(ws.t[3], ws.S_4, where=ws.t[2])  # (12)
+    np.maximum.reduce(ws.t[3], axis=3, out=ws.t[4])  # (12)
+    np.subtract(ws.S_4, ws.t[4][:, :, :, None], out=ws.P_4)  # (12)
+    np.minimum(ws.P_4, 0, out=ws.P_4)  # (12)
+    np.exp(ws.P_4, out=ws.P_4)  # (12)
+    np.multiply(ws.P_4, ws.t[2], out=ws.P_4)  # (12)
+    np.matmul(  # (12)
         ws.P_4.reshape(4*N, 64, 64).transpose(1, 0, 2),
         ws.t[5][..., None],
         out=ws.t[6].reshape(4*N, 64).T[..., None],
     )
-    np.divide(ws.P_4, ws.t[6][:, :, :, None], out=ws.P_4)  # (11)
-    # (12) o_4[n,i,h,k] = sum[s](P_4[n,h,i,s]*v_4[n,s,h,k])
-    np.matmul(ws.P_4, ws.v_4.transpose(0, 2, 1, 3), out=ws.o_4.transpose(0, 2, 1, 3))  # (12)
-    # (13) y_4[n,i,e] = sum[h,k](o_4[n,i,h,k]*W_o_4[h,k,e]) + b_o_4[e]
-    np.matmul(  # (13)
+    # (13) P_4[n,h,i,s] = where(s <= i, exp(S_4[n,h,i,s] - l_1[n,h,i]), 0)
+    np.divide(ws.P_4, ws.t[6][:, :, :, None], out=ws.P_4)  # (13)
+    # (14) o_4[n,i,h,k] = sum[s](P_4[n,h,i,s]*v_4[n,s,h,k])
+    np.matmul(ws.P_4, ws.v_4.transpose(0, 2, 1, 3), out=ws.o_4.transpose(0, 2, 1, 3))  # (14)
+    # (15) y_4[n,i,e] = sum[h,k](o_4[n,i,h,k]*W_o_4[h,k,e]) + b_o_4[e]
+    np.matmul(  # (15)
         ws.o_4.reshape(64*N, 64), ws.W_o_4.reshape(64, 64), out=ws.y_4.reshape(64*N, 64)
     )
-    np.add(ws.y_4, ws.b_o_4, out=ws.y_4)  # (13)
-    # (14) y_5[n,i,d] = y_2[n,i,d] + y_4[n,i,d]
-    np.add(ws.y_2, ws.y_4, out=ws.y_5)  # (14)
-    # (15) mu_6[n,i] = mean[d](y_5[n,i,d])
-    np.add.reduce(ws.y_5, axis=2, out=ws.mu[6])  # (15)
-    np.multiply(ws.mu[6], 0.015625, out=ws.mu[6])  # (15)
-    # (16) sd_6[n,i] = sqrt(mean[d]((y_5[n,i,d] - mu_6[n,i])**2) + 0.00001)
-    np.subtract(ws.y_5, ws.mu[6][:, :, None], out=ws.x_hat_6)  # (16)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.sd_6)  # (16)
-    np.multiply(ws.sd_6, 0.015625, out=ws.sd_6)  # (16)
-    np.add(ws.sd_6, 1e-05, out=ws.sd_6)  # (16)
-    np.sqrt(ws.sd_6, out=ws.sd_6)  # (16)
-    # (17) x_hat_6[n,i,d] = (y_5[n,i,d] - mu_6[n,i])/sd_6[n,i]
-    np.divide(ws.x_hat_6, ws.sd_6[:, :, None], out=ws.x_hat_6)  # (17)
-    # (18) y_6[n,i,d] = x_hat_6[n,i,d]*gamma_6[d] + beta_6[d]
-    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (18)
-    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (18)
-    # (19) z_7[n,i,j] = sum[d](y_6[n,i,d]*W_7[d,j]) + b_7[j]
-    np.matmul(ws.y_6.reshape(64*N, 64), ws.W_7, out=ws.z_7.reshape(64*N, 256))  # (19)
-    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (19)
-    # (20) a_7[n,i,j] = (1 + erf(sqrt(2)*z_7[n,i,j]/2))*z_7[n,i,j]/2
-    np.less(ws.z_7, 0, out=ws.t[7])  # (20)
-    np.abs(ws.z_7, out=ws.t[8])  # (20)
-    np.minimum(ws.t[8], 40, out=ws.t[8])  # (20)
-    np.subtract(ws.t[8], 4, out=ws.t[9])  # (20)
-    np.add(ws.t[8], 4, out=ws.t[10])  # (20)
-    np.divide(ws.t[9], ws.t[10], out=ws.t[9])  # (20)
-    np.multiply(ws.t[9], 2.1989612375505207e-11, out=ws.z_7_bar)  # (20)
-    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.add(ws.y_4, ws.b_o_4, out=ws.y_4)  # (15)
+    # (16) y_5[n,i,d] = y_2[n,i,d] + y_4[n,i,d]
+    np.add(ws.y_2, ws.y_4, out=ws.y_5)  # (16)
+    # (17) mu_6[n,i] = mean[d](y_5[n,i,d])
+    np.add.reduce(ws.y_5, axis=2, out=ws.mu[6])  # (17)
+    np.multiply(ws.mu[6], 0.015625, out=ws.mu[6])  # (17)
+    # (18) m_6[n,i] = mean[d]((y_5[n,i,d] - mu_6[n,i])**2)
+    np.subtract(ws.y_5, ws.mu[6][:, :, None], out=ws.x_hat_6)  # (18)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6, out=ws.m_6)  # (18)
+    np.multiply(ws.m_6, 0.015625, out=ws.m_6)  # (18)
+    # (19) sd_6[n,i] = sqrt(0.00001 + m_6[n,i])
+    np.add(ws.m_6, 1e-05, out=ws.sd_6)  # (19)
+    np.sqrt(ws.sd_6, out=ws.sd_6)  # (19)
+    # (20) x_hat_6[n,i,d] = (y_5[n,i,d] - mu_6[n,i])/sd_6[n,i]
+    np.divide(ws.x_hat_6, ws.sd_6[:, :, None], out=ws.x_hat_6)  # (20)
+    # (21) y_6[n,i,d] = x_hat_6[n,i,d]*gamma_6[d] + beta_6[d]
+    np.multiply(ws.gamma_6, ws.x_hat_6, out=ws.y_6)  # (21)
+    np.add(ws.y_6, ws.beta_6, out=ws.y_6)  # (21)
+    # (22) z_7[n,i,j] = sum[d](y_6[n,i,d]*W_7[d,j]) + b_7[j]
+    np.matmul(ws.y_6.reshape(64*N, 64), ws.W_7, out=ws.z_7.reshape(64*N, 256))  # (22)
+    np.add(ws.z_7, ws.b_7, out=ws.z_7)  # (22)
+    # (23) a_7[n,i,j] = (1 + erf(sqrt(2)*z_7[n,i,j]/2))*z_7[n,i,j]/2
+    np.less(ws.z_7, 0, out=ws.t[7])  # (23)
+    np.abs(ws.z_7, out=ws.t[8])  # (23)
+    np.minimum(ws.t[8], 40, out=ws.t[8])  # (23)
+    np.subtract(ws.t[8], 4, out=ws.t[9])  # (23)
+    np.add(ws.t[8], 4, out=ws.t[10])  # (23)
+    np.divide(ws.t[9], ws.t[10], out=ws.t[9])  # (23)
+    np.multiply(ws.t[9], 2.1989612375505207e-11, out=ws.z_7_bar)  # (23)
+    np.add(ws.z_7_bar, 2.0430758497810312e-10, out=ws.z_7_bar)  # (23)
+    for coefficient in (  # (23)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_7_bar, ws.t[9], out=ws.z_7_bar)
-        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)
-    np.add(ws.t[8], 0.7071067811865476, out=ws.t[11])  # (20)
-    np.divide(ws.z_7_bar, ws.t[11], out=ws.z_7_bar)  # (20)
-    np.multiply(ws.t[8], 32, out=ws.t[12])  # (20)
-    np.rint(ws.t[12], out=ws.t[12])  # (20)
-    np.multiply(ws.t[12], 0.03125, out=ws.t[12])  # (20)
-    np.subtract(ws.t[8], ws.t[12], out=ws.t[13])  # (20)
-    np.add(ws.t[12], ws.t[8], out=ws.t[8])  # (20)
-    np.multiply(ws.t[13], ws.t[8], out=ws.t[13])  # (20)
-    np.multiply(ws.t[13], -0.5, out=ws.t[13])  # (20)
-    np.exp(ws.t[13], out=ws.t[13])  # (20)
-    np.square(ws.t[12], out=ws.t[12])  # (20)
-    np.multiply(ws.t[12], -0.5, out=ws.t[12])  # (20)
-    np.exp(ws.t[12], out=ws.t[12])  # (20)
-    np.multiply(ws.t[13], ws.t[12], out=ws.t[13])  # (20)
-    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t[14])  # (20)
-    np.multiply(ws.t[14], ws.t[13], out=ws.t[14])  # (20)
-    np.subtract(ws.z_7, ws.t[14], out=ws.a_7)  # (20)
-    np.copyto(ws.a_7, ws.t[14], where=ws.t[7])  # (20)
-    # (21) z_8[n,i,d] = sum[j](a_7[n,i,j]*W_8[j,d]) + b_8[d]
-    np.matmul(ws.a_7.reshape(64*N, 256), ws.W_8, out=ws.z_8.reshape(64*N, 64))  # (21)
-    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (21)
-    # (22) y_9[n,i,d] = y_5[n,i,d] + z_8[n,i,d]
-    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (22)
-    # (23) mu_10[n,i] = mean[d](y_9[n,i,d])
-    np.add.reduce(ws.y_9, axis=2, out=ws.mu[10])  # (23)
-    np.multiply(ws.mu[10], 0.015625, out=ws.mu[10])  # (23)
-    # (24) sd_10[n,i] = sqrt(mean[d]((y_9[n,i,d] - mu_10[n,i])**2) + 0.00001)
-    np.subtract(ws.y_9, ws.mu[10][:, :, None], out=ws.x_hat_10)  # (24)
-    np.vecdot(ws.x_hat_10, ws.x_hat_10, out=ws.sd_10)  # (24)
-    np.multiply(ws.sd_10, 0.015625, out=ws.sd_10)  # (24)
-    np.add(ws.sd_10, 1e-05, out=ws.sd_10)  # (24)
-    np.sqrt(ws.sd_10, out=ws.sd_10)  # (24)
-    # (25) x_hat_10[n,i,d] = (y_9[n,i,d] - mu_10[n,i])/sd_10[n,i]
-    np.divide(ws.x_hat_10, ws.sd_10[:, :, None], out=ws.x_hat_10)  # (25)
-    # (26) y_10[n,i,d] = x_hat_10[n,i,d]*gamma_10[d] + beta_10[d]
-    np.multiply(ws.gamma_10, ws.x_hat_10, out=ws.y_10)  # (26)
-    np.add(ws.y_10, ws.beta_10, out=ws.y_10)  # (26)
-    # (27) q_11[n,i,h,k] = sum[d](y_10[n,i,d]*W_q_11[d,h,k]) + b_q_11[h,k]
-    np.matmul(  # (27)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_7_bar, ws.t[9], out=ws.z_7_bar)  # (23)
+        np.add(ws.z_7_bar, coefficient, out=ws.z_7_bar)  # (23)
+    np.add(ws.t[8], 0.7071067811865476, out=ws.t[11])  # (23)
+    np.divide(ws.z_7_bar, ws.t[11], out=ws.z_7_bar)  # (23)
+    np.multiply(ws.t[8], 32, out=ws.t[12])  # (23)
+    np.rint(ws.t[12], out=ws.t[12])  # (23)
+    np.multiply(ws.t[12], 0.03125, out=ws.t[12])  # (23)
+    np.subtract(ws.t[8], ws.t[12], out=ws.t[13])  # (23)
+    np.add(ws.t[12], ws.t[8], out=ws.t[8])  # (23)
+    np.multiply(ws.t[13], ws.t[8], out=ws.t[13])  # (23)
+    np.multiply(ws.t[13], -0.5, out=ws.t[13])  # (23)
+    np.exp(ws.t[13], out=ws.t[13])  # (23)
+    np.square(ws.t[12], out=ws.t[12])  # (23)
+    np.multiply(ws.t[12], -0.5, out=ws.t[12])  # (23)
+    np.exp(ws.t[12], out=ws.t[12])  # (23)
+    np.multiply(ws.t[13], ws.t[12], out=ws.t[13])  # (23)
+    np.multiply(ws.z_7, ws.z_7_bar, out=ws.t[14])  # (23)
+    np.multiply(ws.t[14], ws.t[13], out=ws.t[14])  # (23)
+    np.subtract(ws.z_7, ws.t[14], out=ws.a_7)  # (23)
+    np.copyto(ws.a_7, ws.t[14], where=ws.t[7])  # (23)
+    # (24) z_8[n,i,d] = sum[j](a_7[n,i,j]*W_8[j,d]) + b_8[d]
+    np.matmul(ws.a_7.reshape(64*N, 256), ws.W_8, out=ws.z_8.reshape(64*N, 64))  # (24)
+    np.add(ws.z_8, ws.b_8, out=ws.z_8)  # (24)
+    # (25) y_9[n,i,d] = y_5[n,i,d] + z_8[n,i,d]
+    np.add(ws.y_5, ws.z_8, out=ws.y_9)  # (25)
+    # (26) mu_10[n,i] = mean[d](y_9[n,i,d])
+    np.add.reduce(ws.y_9, axis=2, out=ws.mu[10])  # (26)
+    np.multiply(ws.mu[10], 0.015625, out=ws.mu[10])  # (26)
+    # (27) m_10[n,i] = mean[d]((y_9[n,i,d] - mu_10[n,i])**2)
+    np.subtract(ws.y_9, ws.mu[10][:, :, None], out=ws.x_hat_10)  # (27)
+    np.vecdot(ws.x_hat_10, ws.x_hat_10, out=ws.m_10)  # (27)
+    np.multiply(ws.m_10, 0.015625, out=ws.m_10)  # (27)
+    # (28) sd_10[n,i] = sqrt(0.00001 + m_10[n,i])
+    np.add(ws.m_10, 1e-05, out=ws.sd_10)  # (28)
+    np.sqrt(ws.sd_10, out=ws.sd_10)  # (28)
+    # (29) x_hat_10[n,i,d] = (y_9[n,i,d] - mu_10[n,i])/sd_10[n,i]
+    np.divide(ws.x_hat_10, ws.sd_10[:, :, None], out=ws.x_hat_10)  # (29)
+    # (30) y_10[n,i,d] = x_hat_10[n,i,d]*gamma_10[d] + beta_10[d]
+    np.multiply(ws.gamma_10, ws.x_hat_10, out=ws.y_10)  # (30)
+    np.add(ws.y_10, ws.beta_10, out=ws.y_10)  # (30)
+    # (31) q_11[n,i,h,k] = sum[d](y_10[n,i,d]*W_q_11[d,h,k]) + b_q_11[h,k]
+    np.matmul(  # (31)
         ws.y_10.reshape(64*N, 64),
         ws.W_q_11.reshape(64, 64),
         out=ws.q_11.reshape(64*N, 64),
     )
-    np.add(ws.q_11, ws.b_q_11, out=ws.q_11)  # (27)
-    # (28) r_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_k_11[d,h,k]) + b_k_11[h,k]
-    np.matmul(  # (28)
+    np.add(ws.q_11, ws.b_q_11, out=ws.q_11)  # (31)
+    # (32) r_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_k_11[d,h,k]) + b_k_11[h,k]
+    np.matmul(  # (32)
         ws.y_10.reshape(64*N, 64),
         ws.W_k_11.reshape(64, 64),
         out=ws.r_11.reshape(64*N, 64),
     )
-    np.add(ws.r_11, ws.b_k_11, out=ws.r_11)  # (28)
-    # (29) v_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_v_11[d,h,k]) + b_v_11[h,k]
-    np.matmul(  # (29)
+    np.add(ws.r_11, ws.b_k_11, out=ws.r_11)  # (32)
+    # (33) v_11[n,s,h,k] = sum[d](y_10[n,s,d]*W_v_11[d,h,k]) + b_v_11[h,k]
+    np.matmul(  # (33)
         ws.y_10.reshape(64*N, 64),
         ws.W_v_11.reshape(64, 64),
         out=ws.v_11.reshape(64*N, 64),
     )
-    np.add(ws.v_11, ws.b_v_11, out=ws.v_11)  # (29)
-    # (30) S_11[n,h,i,s] = sum[k](q_11[n,i,h,k]*r_11[n,s,h,k]/4)
-    np.multiply(ws.q_11.transpose(0, 2, 1, 3), 0.25, out=ws.t[15])  # (30)
-    np.matmul(ws.t[15], ws.r_11.transpose(0, 2, 3, 1), out=ws.S_11)  # (30)
-    # (31) P_11[n,h,i,s] = where(s <= i, exp(S_11[n,h,i,s] - log(sum[u](where(u <= i,
-    #     exp(S_11[n,h,i,u]), 0)))), 0)
-    np.copyto(ws.t[16], -np.inf)  # (31)
-    np.copyto(ws.t[16], ws.S_11, where=ws.t[2])
-    np.maximum.reduce(ws.t[16], axis=3, out=ws.t[17])  # (31)
-    np.subtract(ws.S_11, ws.t[17][:, :, :, None], out=ws.P_11)  # (31)
-    np.minimum(ws.P_11, 0, out=ws.P_11)  # (31)
-    np.exp(ws.P_11, out=ws.P_11)  # (31)
-    np.multiply(ws.P_11, ws.t[2], out=ws.P_11)  # (31)
-    np.matmul(  # (31)
+    np.add(ws.v_11, ws.b_v_11, out=ws.v_11)  # (33)
+    # (34) S_11[n,h,i,s] = sum[k](q_11[n,i,h,k]*r_11[n,s,h,k]/4)
+    np.multiply(ws.q_11.transpose(0, 2, 1, 3), 0.25, out=ws.t[15])  # (34)
+    np.matmul(ws.t[15], ws.r_11.transpose(0, 2, 3, 1), out=ws.S_11)  # (34)
+    # (35) l_2[n,h,i] = log(sum[u](where(u <= i, exp(S_11[n,h,i,u]), 0)))
+    np.copyto(ws.t[16], -np.inf)  # (35)
+    np.copyto(ws.t[16], ws.S_11, where=ws.t[2])  # (35)
+    np.maximum.reduce(ws.t[16], axis=3, out=ws.t[17])  # (35)
+    np.subtract(ws.S_11, ws.t[17][:, :, :, None], out=ws.P_11)  # (35)
+    np.minimum(ws.P_11, 0, out=ws.P_11)  # (35)
+    np.exp(ws.P_11, out=ws.P_11)  # (35)
+    np.multiply(ws.P_11, ws.t[2], out=ws.P_11)  # (35)
+    np.matmul(  # (35)
         ws.P_11.reshape(4*N, 64, 64).transpose(1, 0, 2),
         ws.t[18][..., None],
         out=ws.t[19].reshape(4*N, 64).T[..., None],
     )
-    np.divide(ws.P_11, ws.t[19][:, :, :, None], out=ws.P_11)  # (31)
-    # (32) o_11[n,i,h,k] = sum[s](P_11[n,h,i,s]*v_11[n,s,h,k])
-    np.matmul(ws.P_11, ws.v_11.transpose(0, 2, 1, 3), out=ws.o_11.transpose(0, 2, 1, 3))  # (32)
-    # (33) y_11[n,i,e] = sum[h,k](o_11[n,i,h,k]*W_o_11[h,k,e]) + b_o_11[e]
-    np.matmul(  # (33)
+    # (36) P_11[n,h,i,s] = where(s <= i, exp(S_11[n,h,i,s] - l_2[n,h,i]), 0)
+    np.divide(ws.P_11, ws.t[19][:, :, :, None], out=ws.P_11)  # (36)
+    # (37) o_11[n,i,h,k] = sum[s](P_11[n,h,i,s]*v_11[n,s,h,k])
+    np.matmul(ws.P_11, ws.v_11.transpose(0, 2, 1, 3), out=ws.o_11.transpose(0, 2, 1, 3))  # (37)
+    # (38) y_11[n,i,e] = sum[h,k](o_11[n,i,h,k]*W_o_11[h,k,e]) + b_o_11[e]
+    np.matmul(  # (38)
         ws.o_11.reshape(64*N, 64),
         ws.W_o_11.reshape(64, 64),
         out=ws.y_11.reshape(64*N, 64),
     )
-    np.add(ws.y_11, ws.b_o_11, out=ws.y_11)  # (33)
-    # (34) y_12[n,i,d] = y_11[n,i,d] + y_9[n,i,d]
-    np.add(ws.y_11, ws.y_9, out=ws.y_12)  # (34)
-    # (35) mu_13[n,i] = mean[d](y_12[n,i,d])
-    np.add.reduce(ws.y_12, axis=2, out=ws.mu[13])  # (35)
-    np.multiply(ws.mu[13], 0.015625, out=ws.mu[13])  # (35)
-    # (36) sd_13[n,i] = sqrt(mean[d]((y_12[n,i,d] - mu_13[n,i])**2) + 0.00001)
-    np.subtract(ws.y_12, ws.mu[13][:, :, None], out=ws.x_hat_13)  # (36)
-    np.vecdot(ws.x_hat_13, ws.x_hat_13, out=ws.sd_13)  # (36)
-    np.multiply(ws.sd_13, 0.015625, out=ws.sd_13)  # (36)
-    np.add(ws.sd_13, 1e-05, out=ws.sd_13)  # (36)
-    np.sqrt(ws.sd_13, out=ws.sd_13)  # (36)
-    # (37) x_hat_13[n,i,d] = (y_12[n,i,d] - mu_13[n,i])/sd_13[n,i]
-    np.divide(ws.x_hat_13, ws.sd_13[:, :, None], out=ws.x_hat_13)  # (37)
-    # (38) y_13[n,i,d] = x_hat_13[n,i,d]*gamma_13[d] + beta_13[d]
-    np.multiply(ws.gamma_13, ws.x_hat_13, out=ws.y_13)  # (38)
-    np.add(ws.y_13, ws.beta_13, out=ws.y_13)  # (38)
-    # (39) z_14[n,i,j] = sum[d](y_13[n,i,d]*W_14[d,j]) + b_14[j]
-    np.matmul(ws.y_13.reshape(64*N, 64), ws.W_14, out=ws.z_14.reshape(64*N, 256))  # (39)
-    np.add(ws.z_14, ws.b_14, out=ws.z_14)  # (39)
-    # (40) a_14[n,i,j] = (1 + erf(sqrt(2)*z_14[n,i,j]/2))*z_14[n,i,j]/2
-    np.less(ws.z_14, 0, out=ws.t[20])  # (40)
-    np.abs(ws.z_14, out=ws.t[21])  # (40)
-    np.minimum(ws.t[21], 40, out=ws.t[21])  # (40)
-    np.subtract(ws.t[21], 4, out=ws.t[22])  # (40)
-    np.add(ws.t[21], 4, out=ws.t[23])  # (40)
-    np.divide(ws.t[22], ws.t[23], out=ws.t[22])  # (40)
-    np.multiply(ws.t[22], 2.1989612375505207e-11, out=ws.z_14_bar)  # (40)
-    np.add(ws.z_14_bar, 2.0430758497810312e-10, out=ws.z_14_bar)
-    for coefficient in (1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
+    np.add(ws.y_11, ws.b_o_11, out=ws.y_11)  # (38)
+    # (39) y_12[n,i,d] = y_11[n,i,d] + y_9[n,i,d]
+    np.add(ws.y_11, ws.y_9, out=ws.y_12)  # (39)
+    # (40) mu_13[n,i] = mean[d](y_12[n,i,d])
+    np.add.reduce(ws.y_12, axis=2, out=ws.mu[13])  # (40)
+    np.multiply(ws.mu[13], 0.015625, out=ws.mu[13])  # (40)
+    # (41) m_13[n,i] = mean[d]((y_12[n,i,d] - mu_13[n,i])**2)
+    np.subtract(ws.y_12, ws.mu[13][:, :, None], out=ws.x_hat_13)  # (41)
+    np.vecdot(ws.x_hat_13, ws.x_hat_13, out=ws.m_13)  # (41)
+    np.multiply(ws.m_13, 0.015625, out=ws.m_13)  # (41)
+    # (42) sd_13[n,i] = sqrt(0.00001 + m_13[n,i])
+    np.add(ws.m_13, 1e-05, out=ws.sd_13)  # (42)
+    np.sqrt(ws.sd_13, out=ws.sd_13)  # (42)
+    # (43) x_hat_13[n,i,d] = (y_12[n,i,d] - mu_13[n,i])/sd_13[n,i]
+    np.divide(ws.x_hat_13, ws.sd_13[:, :, None], out=ws.x_hat_13)  # (43)
+    # (44) y_13[n,i,d] = x_hat_13[n,i,d]*gamma_13[d] + beta_13[d]
+    np.multiply(ws.gamma_13, ws.x_hat_13, out=ws.y_13)  # (44)
+    np.add(ws.y_13, ws.beta_13, out=ws.y_13)  # (44)
+    # (45) z_14[n,i,j] = sum[d](y_13[n,i,d]*W_14[d,j]) + b_14[j]
+    np.matmul(ws.y_13.reshape(64*N, 64), ws.W_14, out=ws.z_14.reshape(64*N, 256))  # (45)
+    np.add(ws.z_14, ws.b_14, out=ws.z_14)  # (45)
+    # (46) a_14[n,i,j] = (1 + erf(sqrt(2)*z_14[n,i,j]/2))*z_14[n,i,j]/2
+    np.less(ws.z_14, 0, out=ws.t[20])  # (46)
+    np.abs(ws.z_14, out=ws.t[21])  # (46)
+    np.minimum(ws.t[21], 40, out=ws.t[21])  # (46)
+    np.subtract(ws.t[21], 4, out=ws.t[22])  # (46)
+    np.add(ws.t[21], 4, out=ws.t[23])  # (46)
+    np.divide(ws.t[22], ws.t[23], out=ws.t[22])  # (46)
+    np.multiply(ws.t[22], 2.1989612375505207e-11, out=ws.z_14_bar)  # (46)
+    np.add(ws.z_14_bar, 2.0430758497810312e-10, out=ws.z_14_bar)  # (46)
+    for coefficient in (  # (46)
+        1.9934291811404328e-11, -2.007568973012324e-09, -2.0979259834686953e-09,
         9.578108642303533e-09, 1.9454128113961554e-08, -2.701165180102501e-08,
         -1.1641854592611652e-07, 1.992732181331363e-08, 5.818591068926917e-07,
         3.4250794243102623e-07, -2.807894357569154e-06, -3.188662049116423e-06,
         1.4887791236177921e-05, 1.9893344615216637e-05, -9.624419076970786e-05,
         -8.108750885003464e-05, 0.000749722122355924, -0.00047272734590219983,
         -0.005151040082175343, 0.020423374660062863, -0.041237929250779355, 0.0496029774014633,
-        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873):
-        np.multiply(ws.z_14_bar, ws.t[22], out=ws.z_14_bar)
-        np.add(ws.z_14_bar, coefficient, out=ws.z_14_bar)
-    np.add(ws.t[21], 0.7071067811865476, out=ws.t[24])  # (40)
-    np.divide(ws.z_14_bar, ws.t[24], out=ws.z_14_bar)  # (40)
-    np.multiply(ws.t[21], 32, out=ws.t[25])  # (40)
-    np.rint(ws.t[25], out=ws.t[25])  # (40)
-    np.multiply(ws.t[25], 0.03125, out=ws.t[25])  # (40)
-    np.subtract(ws.t[21], ws.t[25], out=ws.t[26])  # (40)
-    np.add(ws.t[25], ws.t[21], out=ws.t[21])  # (40)
-    np.multiply(ws.t[26], ws.t[21], out=ws.t[26])  # (40)
-    np.multiply(ws.t[26], -0.5, out=ws.t[26])  # (40)
-    np.exp(ws.t[26], out=ws.t[26])  # (40)
-    np.square(ws.t[25], out=ws.t[25])  # (40)
-    np.multiply(ws.t[25], -0.5, out=ws.t[25])  # (40)
-    np.exp(ws.t[25], out=ws.t[25])  # (40)
-    np.multiply(ws.t[26], ws.t[25], out=ws.t[26])  # (40)
-    np.multiply(ws.z_14, ws.z_14_bar, out=ws.t[27])  # (40)
-    np.multiply(ws.t[27], ws.t[26], out=ws.t[27])  # (40)
-    np.subtract(ws.z_14, ws.t[27], out=ws.a_14)  # (40)
-    np.copyto(ws.a_14, ws.t[27], where=ws.t[20])  # (40)
-    # (41) z_15[n,i,d] = sum[j](a_14[n,i,j]*W_15[j,d]) + b_15[d]
-    np.matmul(ws.a_14.reshape(64*N, 256), ws.W_15, out=ws.z_15.reshape(64*N, 64))  # (41)
-    np.add(ws.z_15, ws.b_15, out=ws.z_15)  # (41)
-    # (42) y_16[n,i,d] = y_12[n,i,d] + z_15[n,i,d]
-    np.add(ws.y_12, ws.z_15, out=ws.y_16)  # (42)
-    # (43) mu_17[n,i] = mean[d](y_16[n,i,d])
-    np.add.reduce(ws.y_16, axis=2, out=ws.mu[17])  # (43)
-    np.multiply(ws.mu[17], 0.015625, out=ws.mu[17])  # (43)
-    # (44) sd_17[n,i] = sqrt(mean[d]((y_16[n,i,d] - mu_17[n,i])**2) + 0.00001)
-    np.subtract(ws.y_16, ws.mu[17][:, :, None], out=ws.x_hat_17)  # (44)
-    np.vecdot(ws.x_hat_17, ws.x_hat_17, out=ws.sd_17)  # (44)
-    np.multiply(ws.sd_17, 0.015625, out=ws.sd_17)  # (44)
-    np.add(ws.sd_17, 1e-05, out=ws.sd_17)  # (44)
-    np.sqrt(ws.sd_17, out=ws.sd_17)  # (44)
-    # (45) x_hat_17[n,i,d] = (y_16[n,i,d] - mu_17[n,i])/sd_17[n,i]
-    np.divide(ws.x_hat_17, ws.sd_17[:, :, None], out=ws.x_hat_17)  # (45)
-    # (46) y_17[n,i,d] = x_hat_17[n,i,d]*gamma_17[d] + beta_17[d]
-    np.multiply(ws.gamma_17, ws.x_hat_17, out=ws.y_17)  # (46)
-    np.add(ws.y_17, ws.beta_17, out=ws.y_17)  # (46)
-    # (47) z_18[n,i,v] = sum[d](y_17[n,i,d]*W_18[d,v]) + b_18[v]
-    np.matmul(ws.y_17.reshape(64*N, 64), ws.W_18, out=ws.z_18.reshape(64*N, 64))  # (47)
-    np.add(ws.z_18, ws.b_18, out=ws.z_18)  # (47)
-    # (48) l[n,i] = logsumexp[v](z_18[n,i,v])
-    np.maximum.reduce(ws.z_18, axis=2, out=ws.t[28])  # (48)
-    np.subtract(ws.z_18, ws.t[28][:, :, None], out=ws.p)  # (48)
-    np.exp(ws.p, out=ws.p)  # (48)
-    np.add.reduce(ws.p, axis=2, out=ws.t[29])  # (48)
-    # (49) p[n,i,v] = exp(z_18[n,i,v] - l[n,i])
-    np.divide(ws.p, ws.t[29][:, :, None], out=ws.p)  # (49)
-    # z_18_bar[n,i,v] = 0.015625*(p[n,i,v] - (v == y[n,i]))
-    np.equal(ws.v, ws.y[:, :, None], out=ws.t[30])
-    np.subtract(ws.p, ws.t[30], out=ws.z_18_bar)
-    np.multiply(ws.z_18_bar, 0.015625, out=ws.z_18_bar)
-    # b_18_bar[n,v] = sum[i](z_18_bar[n,i,v])
-    np.add.reduce(ws.z_18_bar, axis=1, out=ws.b_18_bar)
-    # W_18_bar[n,d,v] = sum[i](y_17[n,i,d]*z_18_bar[n,i,v])
-    np.matmul(ws.y_17.transpose(0, 2, 1), ws.z_18_bar, out=ws.W_18_bar)
-    # (54) y_17_bar[n,i,d] = sum[v](z_18_bar[n,i,v]*W_18[d,v])
-    np.matmul(  # (54)
+        -0.02243020572551263, -0.04679514018372027, 0.44440096988866873
+    ):
+        np.multiply(ws.z_14_bar, ws.t[22], out=ws.z_14_bar)  # (46)
+        np.add(ws.z_14_bar, coefficient, out=ws.z_14_bar)  # (46)
+    np.add(ws.t[21], 0.7071067811865476, out=ws.t[24])  # (46)
+    np.divide(ws.z_14_bar, ws.t[24], out=ws.z_14_bar)  # (46)
+    np.multiply(ws.t[21], 32, out=ws.t[25])  # (46)
+    np.rint(ws.t[25], out=ws.t[25])  # (46)
+    np.multiply(ws.t[25], 0.03125, out=ws.t[25])  # (46)
+    np.subtract(ws.t[21], ws.t[25], out=ws.t[26])  # (46)
+    np.add(ws.t[25], ws.t[21], out=ws.t[21])  # (46)
+    np.multiply(ws.t[26], ws.t[21], out=ws.t[26])  # (46)
+    np.multiply(ws.t[26], -0.5, out=ws.t[26])  # (46)
+    np.exp(ws.t[26], out=ws.t[26])  # (46)
+    np.square(ws.t[25], out=ws.t[25])  # (46)
+    np.multiply(ws.t[25], -0.5, out=ws.t[25])  # (46)
+    np.exp(ws.t[25], out=ws.t[25])  # (46)
+    np.multiply(ws.t[26], ws.t[25], out=ws.t[26])  # (46)
+    np.multiply(ws.z_14, ws.z_14_bar, out=ws.t[27])  # (46)
+    np.multiply(ws.t[27], ws.t[26], out=ws.t[27])  # (46)
+    np.subtract(ws.z_14, ws.t[27], out=ws.a_14)  # (46)
+    np.copyto(ws.a_14, ws.t[27], where=ws.t[20])  # (46)
+    # (47) z_15[n,i,d] = sum[j](a_14[n,i,j]*W_15[j,d]) + b_15[d]
+    np.matmul(ws.a_14.reshape(64*N, 256), ws.W_15, out=ws.z_15.reshape(64*N, 64))  # (47)
+    np.add(ws.z_15, ws.b_15, out=ws.z_15)  # (47)
+    # (48) y_16[n,i,d] = y_12[n,i,d] + z_15[n,i,d]
+    np.add(ws.y_12, ws.z_15, out=ws.y_16)  # (48)
+    # (49) mu_17[n,i] = mean[d](y_16[n,i,d])
+    np.add.reduce(ws.y_16, axis=2, out=ws.mu[17])  # (49)
+    np.multiply(ws.mu[17], 0.015625, out=ws.mu[17])  # (49)
+    # (50) m_17[n,i] = mean[d]((y_16[n,i,d] - mu_17[n,i])**2)
+    np.subtract(ws.y_16, ws.mu[17][:, :, None], out=ws.x_hat_17)  # (50)
+    np.vecdot(ws.x_hat_17, ws.x_hat_17, out=ws.m_17)  # (50)
+    np.multiply(ws.m_17, 0.015625, out=ws.m_17)  # (50)
+    # (51) sd_17[n,i] = sqrt(0.00001 + m_17[n,i])
+    np.add(ws.m_17, 1e-05, out=ws.sd_17)  # (51)
+    np.sqrt(ws.sd_17, out=ws.sd_17)  # (51)
+    # (52) x_hat_17[n,i,d] = (y_16[n,i,d] - mu_17[n,i])/sd_17[n,i]
+    np.divide(ws.x_hat_17, ws.sd_17[:, :, None], out=ws.x_hat_17)  # (52)
+    # (53) y_17[n,i,d] = x_hat_17[n,i,d]*gamma_17[d] + beta_17[d]
+    np.multiply(ws.gamma_17, ws.x_hat_17, out=ws.y_17)  # (53)
+    np.add(ws.y_17, ws.beta_17, out=ws.y_17)  # (53)
+    # (54) z_18[n,i,v] = sum[d](y_17[n,i,d]*W_18[d,v]) + b_18[v]
+    np.matmul(ws.y_17.reshape(64*N, 64), ws.W_18, out=ws.z_18.reshape(64*N, 64))  # (54)
+    np.add(ws.z_18, ws.b_18, out=ws.z_18)  # (54)
+    # (55) l[n,i] = logsumexp[v](z_18[n,i,v])
+    np.maximum.reduce(ws.z_18, axis=2, out=ws.t[28])  # (55)
+    np.subtract(ws.z_18, ws.t[28][:, :, None], out=ws.p)  # (55)
+    np.exp(ws.p, out=ws.p)  # (55)
+    np.add.reduce(ws.p, axis=2, out=ws.t[29])  # (55)
+    # (56) p[n,i,v] = exp(z_18[n,i,v] - l[n,i])
+    np.divide(ws.p, ws.t[29][:, :, None], out=ws.p)  # (56)
+    # (136) z_18_bar[n,i,v] = 0.015625*(p[n,i,v] - (v == y[n,i]))
+    np.equal(ws.v, ws.y[:, :, None], out=ws.t[30])  # (136)
+    np.subtract(ws.p, ws.t[30], out=ws.z_18_bar)  # (136)
+    np.multiply(ws.z_18_bar, 0.015625, out=ws.z_18_bar)  # (136)
+    # (137) b_18_bar[n,v] = sum[i](z_18_bar[n,i,v])
+    np.add.reduce(ws.z_18_bar, axis=1, out=ws.b_18_bar)  # (137)
+    # (138) W_18_bar[n,d,v] = sum[i](y_17[n,i,d]*z_18_bar[n,i,v])
+    np.matmul(ws.y_17.transpose(0, 2, 1), ws.z_18_bar, out=ws.W_18_bar)  # (138)
+    # (61) y_17_bar[n,i,d] = sum[v](z_18_bar[n,i,v]*W_18[d,v])
+    np.matmul(  # (61)
         ws.z_18_bar.reshape(64*N, 64), ws.W_18.T, out=ws.y_17_bar.reshape(64*N, 64)
     )
-    # gamma_17_bar[n,d] = sum[i](x_hat_17[n,i,d]*y_17_bar[n,i,d])
-    np.einsum("nid,nid->nd", ws.x_hat_17, ws.y_17_bar, out=ws.gamma_17_bar)
-    # beta_17_bar[n,d] = sum[i](y_17_bar[n,i,d])
-    np.add.reduce(ws.y_17_bar, axis=1, out=ws.beta_17_bar)
-    # (57) x_hat_17_bar[n,i,d] = y_17_bar[n,i,d]*gamma_17[d]
-    np.multiply(ws.gamma_17, ws.y_17_bar, out=ws.x_hat_17_bar)  # (57)
-    # (58) y_16_bar[n,i,d] = (x_hat_17_bar[n,i,d] - mean[d_1](x_hat_17_bar[n,i,d_1]) -
+    # (139) gamma_17_bar[n,d] = sum[i](x_hat_17[n,i,d]*y_17_bar[n,i,d])
+    np.einsum("nid,nid->nd", ws.x_hat_17, ws.y_17_bar, out=ws.gamma_17_bar)  # (139)
+    # (140) beta_17_bar[n,d] = sum[i](y_17_bar[n,i,d])
+    np.add.reduce(ws.y_17_bar, axis=1, out=ws.beta_17_bar)  # (140)
+    # (64) x_hat_17_bar[n,i,d] = y_17_bar[n,i,d]*gamma_17[d]
+    np.multiply(ws.gamma_17, ws.y_17_bar, out=ws.x_hat_17_bar)  # (64)
+    # (65) y_16_bar[n,i,d] = (x_hat_17_bar[n,i,d] - mean[d_1](x_hat_17_bar[n,i,d_1]) -
     #     mean[d_1](x_hat_17[n,i,d_1]*x_hat_17_bar[n,i,d_1])*x_hat_17[n,i,d])/sd_17[n,i]
-    np.add.reduce(ws.x_hat_17_bar, axis=2, out=ws.t[31])  # (58)
-    np.multiply(ws.t[31], 0.015625, out=ws.t[31])  # (58)
-    np.vecdot(ws.x_hat_17, ws.x_hat_17_bar, out=ws.t[32])  # (58)
-    np.multiply(ws.t[32], 0.015625, out=ws.t[32])  # (58)
-    np.multiply(ws.t[32][:, :, None], ws.x_hat_17, out=ws.y_16_bar)  # (58)
-    np.subtract(ws.x_hat_17_bar, ws.y_16_bar, out=ws.y_16_bar)  # (58)
-    np.subtract(ws.y_16_bar, ws.t[31][:, :, None], out=ws.y_16_bar)  # (58)
-    np.divide(ws.y_16_bar, ws.sd_17[:, :, None], out=ws.y_16_bar)  # (58)
-    # b_15_bar[n,d] = sum[i](y_16_bar[n,i,d])
-    np.add.reduce(ws.y_16_bar, axis=1, out=ws.b_15_bar)
-    # W_15_bar[n,j,d] = sum[i](a_14[n,i,j]*y_16_bar[n,i,d])
-    np.matmul(ws.a_14.transpose(0, 2, 1), ws.y_16_bar, out=ws.W_15_bar)
-    # (61) a_14_bar[n,i,j] = sum[d](y_16_bar[n,i,d]*W_15[j,d])
-    np.matmul(  # (61)
+    np.add.reduce(ws.x_hat_17_bar, axis=2, out=ws.t[31])  # (65)
+    np.multiply(ws.t[31], 0.015625, out=ws.t[31])  # (65)
+    np.vecdot(ws.x_hat_17, ws.x_hat_17_bar, out=ws.t[32])  # (65)
+    np.multiply(ws.t[32], 0.015625, out=ws.t[32])  # (65)
+    np.multiply(ws.t[32][:, :, None], ws.x_hat_17, out=ws.y_16_bar)  # (65)
+    np.subtract(ws.x_hat_17_bar, ws.y_16_bar, out=ws.y_16_bar)  # (65)
+    np.subtract(ws.y_16_bar, ws.t[31][:, :, None], out=ws.y_16_bar)  # (65)
+    np.divide(ws.y_16_bar, ws.sd_17[:, :, None], out=ws.y_16_bar)  # (65)
+    # (141) b_15_bar[n,d] = sum[i](y_16_bar[n,i,d])
+    np.add.reduce(ws.y_16_bar, axis=1, out=ws.b_15_bar)  # (141)
+    # (142) W_15_bar[n,j,d] = sum[i](a_14[n,i,j]*y_16_bar[n,i,d])
+    np.matmul(ws.a_14.transpose(0, 2, 1), ws.y_16_bar, out=ws.W_15_bar)  # (142)
+    # (68) a_14_bar[n,i,j] = sum[d](y_16_bar[n,i,d]*W_15[j,d])
+    np.matmul(  # (68)
         ws.y_16_bar.reshape(64*N, 64), ws.W_15.T, out=ws.a_14_bar.reshape(64*N, 256)
     )
-    # (62) z_14_bar[n,i,j] = (1 + sqrt(2)*exp(-z_14[n,i,j]**2/2)*z_14[n,i,j]/sqrt(pi) +
+    # (69) z_14_bar[n,i,j] = (1 + sqrt(2)*exp(-z_14[n,i,j]**2/2)*z_14[n,i,j]/sqrt(pi) +
     #     erf(sqrt(2)*z_14[n,i,j]/2))*a_14_bar[n,i,j]/2
-    np.multiply(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (62)
-    np.multiply(ws.a_14_bar, ws.z_14, out=ws.t[33])  # (62)
-    np.multiply(ws.t[33], 0.7071067811865476 / 1.772453850905516, out=ws.t[33])  # (62)
-    np.add(ws.z_14_bar, ws.t[33], out=ws.t[34])  # (62)
-    np.multiply(ws.t[34], ws.t[26], out=ws.t[34])  # (62)
-    np.subtract(ws.z_14_bar, ws.t[33], out=ws.z_14_bar)  # (62)
-    np.multiply(ws.z_14_bar, ws.t[26], out=ws.z_14_bar)  # (62)
-    np.subtract(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (62)
-    np.copyto(ws.z_14_bar, ws.t[34], where=ws.t[20])  # (62)
-    # b_14_bar[n,j] = sum[i](z_14_bar[n,i,j])
-    np.add.reduce(ws.z_14_bar, axis=1, out=ws.b_14_bar)
-    # W_14_bar[n,d,j] = sum[i](y_13[n,i,d]*z_14_bar[n,i,j])
-    np.matmul(ws.y_13.transpose(0, 2, 1), ws.z_14_bar, out=ws.W_14_bar)
-    # (65) y_13_bar[n,i,d] = sum[j](z_14_bar[n,i,j]*W_14[d,j])
-    np.matmul(  # (65)
+    np.multiply(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (69)
+    np.multiply(ws.a_14_bar, ws.z_14, out=ws.t[33])  # (69)
+    np.multiply(ws.t[33], 0.7071067811865476 / 1.772453850905516, out=ws.t[33])  # (69)
+    np.add(ws.z_14_bar, ws.t[33], out=ws.t[34])  # (69)
+    np.multiply(ws.t[34], ws.t[26], out=ws.t[34])  # (69)
+    np.subtract(ws.z_14_bar, ws.t[33], out=ws.z_14_bar)  # (69)
+    np.multiply(ws.z_14_bar, ws.t[26], out=ws.z_14_bar)  # (69)
+    np.subtract(ws.a_14_bar, ws.z_14_bar, out=ws.z_14_bar)  # (69)
+    np.copyto(ws.z_14_bar, ws.t[34], where=ws.t[20])  # (69)
+    # (143) b_14_bar[n,j] = sum[i](z_14_bar[n,i,j])
+    np.add.reduce(ws.z_14_bar, axis=1, out=ws.b_14_bar)  # (143)
+    # (144) W_14_bar[n,d,j] = sum[i](y_13[n,i,d]*z_14_bar[n,i,j])
+    np.matmul(ws.y_13.transpose(0, 2, 1), ws.z_14_bar, out=ws.W_14_bar)  # (144)
+    # (72) y_13_bar[n,i,d] = sum[j](z_14_bar[n,i,j]*W_14[d,j])
+    np.matmul(  # (72)
         ws.z_14_bar.reshape(64*N, 256), ws.W_14.T, out=ws.y_13_bar.reshape(64*N, 64)
     )
-    # gamma_13_bar[n,d] = sum[i](x_hat_13[n,i,d]*y_13_bar[n,i,d])
-    np.einsum("nid,nid->nd", ws.x_hat_13, ws.y_13_bar, out=ws.gamma_13_bar)
-    # beta_13_bar[n,d] = sum[i](y_13_bar[n,i,d])
-    np.add.reduce(ws.y_13_bar, axis=1, out=ws.beta_13_bar)
-    # (68) x_hat_13_bar[n,i,d] = y_13_bar[n,i,d]*gamma_13[d]
-    np.multiply(ws.gamma_13, ws.y_13_bar, out=ws.x_hat_13_bar)  # (68)
-    # (69) y_12_bar[n,i,d] = (sd_13[n,i]*y_16_bar[n,i,d] + x_hat_13_bar[n,i,d] -
-    #     mean[d_1](x_hat_13_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_13[n,i,d_1]*x_hat_13_bar[n,i,d_1])*x_hat_13[n,i,d])/sd_13[n,i]
-    np.add.reduce(ws.x_hat_13_bar, axis=2, out=ws.t[35])  # (69)
-    np.multiply(ws.t[35], 0.015625, out=ws.t[35])  # (69)
-    np.vecdot(ws.x_hat_13, ws.x_hat_13_bar, out=ws.t[36])  # (69)
-    np.multiply(ws.t[36], 0.015625, out=ws.t[36])  # (69)
-    np.multiply(ws.sd_13[:, :, None], ws.y_16_bar, out=ws.y_12_bar)  # (69)
-    np.multiply(ws.t[36][:, :, None], ws.x_hat_13, out=ws.t[37])  # (69)
-    np.add(ws.y_12_bar, ws.x_hat_13_bar, out=ws.y_12_bar)  # (69)
-    np.subtract(ws.y_12_bar, ws.t[37], out=ws.y_12_bar)  # (69)
-    np.subtract(ws.y_12_bar, ws.t[35][:, :, None], out=ws.y_12_bar)  # (69)
-    np.divide(ws.y_12_bar, ws.sd_13[:, :, None], out=ws.y_12_bar)  # (69)
-    # b_o_11_bar[n,e] = sum[i](y_12_bar[n,i,e])
-    np.add.reduce(ws.y_12_bar, axis=1, out=ws.b_o_11_bar)
-    # W_o_11_bar[n,h,k,e] = sum[i](o_11[n,i,h,k]*y_12_bar[n,i,e])
-    np.matmul(
+    # (145) gamma_13_bar[n,d] = sum[i](x_hat_13[n,i,d]*y_13_bar[n,i,d])
+    np.einsum("nid,nid->nd", ws.x_hat_13, ws.y_13_bar, out=ws.gamma_13_bar)  # (145)
+    # (146) beta_13_bar[n,d] = sum[i](y_13_bar[n,i,d])
+    np.add.reduce(ws.y_13_bar, axis=1, out=ws.beta_13_bar)  # (146)
+    # (75) x_hat_13_bar[n,i,d] = y_13_bar[n,i,d]*gamma_13[d]
+    np.multiply(ws.gamma_13, ws.y_13_bar, out=ws.x_hat_13_bar)  # (75)
+    # (76) y_12_bar[n,i,d] = (x_hat_13_bar[n,i,d] - mean[d_1](x_hat_13_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_13[n,i,d_1]*x_hat_13_bar[n,i,d_1])*x_hat_13[n,i,d])/sd_13[n,i] +
+    #     y_16_bar[n,i,d]
+    np.add.reduce(ws.x_hat_13_bar, axis=2, out=ws.t[35])  # (76)
+    np.multiply(ws.t[35], 0.015625, out=ws.t[35])  # (76)
+    np.vecdot(ws.x_hat_13, ws.x_hat_13_bar, out=ws.t[36])  # (76)
+    np.multiply(ws.t[36], 0.015625, out=ws.t[36])  # (76)
+    np.multiply(ws.t[36][:, :, None], ws.x_hat_13, out=ws.y_12_bar)  # (76)
+    np.subtract(ws.x_hat_13_bar, ws.y_12_bar, out=ws.y_12_bar)  # (76)
+    np.subtract(ws.y_12_bar, ws.t[35][:, :, None], out=ws.y_12_bar)  # (76)
+    np.divide(ws.y_12_bar, ws.sd_13[:, :, None], out=ws.y_12_bar)  # (76)
+    np.add(ws.y_12_bar, ws.y_16_bar, out=ws.y_12_bar)  # (76)
+    # (147) b_o_11_bar[n,e] = sum[i](y_12_bar[n,i,e])
+    np.add.reduce(ws.y_12_bar, axis=1, out=ws.b_o_11_bar)  # (147)
+    # (148) W_o_11_bar[n,h,k,e] = sum[i](o_11[n,i,h,k]*y_12_bar[n,i,e])
+    np.matmul(  # (148)
         ws.o_11.reshape(N, 64, 64).transpose(0, 2, 1),
         ws.y_12_bar,
         out=ws.W_o_11_bar.reshape(N, 64, 64),
     )
-    # (72) o_11_bar[n,i,h,k] = sum[e](y_12_bar[n,i,e]*W_o_11[h,k,e])
-    np.matmul(  # (72)
+    # (79) o_11_bar[n,i,h,k] = sum[e](y_12_bar[n,i,e]*W_o_11[h,k,e])
+    np.matmul(  # (79)
         ws.y_12_bar.reshape(64*N, 64),
         ws.W_o_11.reshape(64, 64).T,
         out=ws.o_11_bar.reshape(64*N, 64),
     )
-    # (73) P_11_bar[n,h,i,s] = sum[k](o_11_bar[n,i,h,k]*v_11[n,s,h,k])
-    np.matmul(  # (73)
+    # (80) P_11_bar[n,h,i,s] = sum[k](o_11_bar[n,i,h,k]*v_11[n,s,h,k])
+    np.matmul(  # (80)
         ws.o_11_bar.transpose(0, 2, 1, 3), ws.v_11.transpose(0, 2, 3, 1), out=ws.P_11_bar
     )
-    # (74) S_11_bar[n,h,i,s] = P_11[n,h,i,s]*(P_11_bar[n,h,i,s] -
+    # (81) S_11_bar[n,h,i,s] = P_11[n,h,i,s]*(P_11_bar[n,h,i,s] -
     #     sum[s_1](P_11[n,h,i,s_1]*P_11_bar[n,h,i,s_1]))
-    np.vecdot(ws.P_11, ws.P_11_bar, out=ws.t[38])  # (74)
-    np.subtract(ws.P_11_bar, ws.t[38][:, :, :, None], out=ws.S_11_bar)  # (74)
-    np.multiply(ws.S_11_bar, ws.P_11, out=ws.S_11_bar)  # (74)
-    # (75) v_11_bar[n,s,h,k] = sum[i](P_11[n,h,i,s]*o_11_bar[n,i,h,k])
-    np.matmul(  # (75)
+    np.vecdot(ws.P_11, ws.P_11_bar, out=ws.t[37])  # (81)
+    np.subtract(ws.P_11_bar, ws.t[37][:, :, :, None], out=ws.S_11_bar)  # (81)
+    np.multiply(ws.S_11_bar, ws.P_11, out=ws.S_11_bar)  # (81)
+    # (82) v_11_bar[n,s,h,k] = sum[i](P_11[n,h,i,s]*o_11_bar[n,i,h,k])
+    np.matmul(  # (82)
         ws.P_11.transpose(0, 1, 3, 2),
         ws.o_11_bar.transpose(0, 2, 1, 3),
         out=ws.v_11_bar.transpose(0, 2, 1, 3),
     )
-    # b_v_11_bar[n,h,k] = sum[s](v_11_bar[n,s,h,k])
-    np.add.reduce(ws.v_11_bar, axis=1, out=ws.b_v_11_bar)
-    # W_v_11_bar[n,d,h,k] = sum[s](v_11_bar[n,s,h,k]*y_10[n,s,d])
-    np.matmul(
+    # (149) b_v_11_bar[n,h,k] = sum[s](v_11_bar[n,s,h,k])
+    np.add.reduce(ws.v_11_bar, axis=1, out=ws.b_v_11_bar)  # (149)
+    # (150) W_v_11_bar[n,d,h,k] = sum[s](v_11_bar[n,s,h,k]*y_10[n,s,d])
+    np.matmul(  # (150)
         ws.y_10.transpose(0, 2, 1),
         ws.v_11_bar.reshape(N, 64, 64),
         out=ws.W_v_11_bar.reshape(N, 64, 64),
     )
-    # (78) r_11_bar[n,s,h,k] = sum[i](S_11_bar[n,h,i,s]*q_11[n,i,h,k])/4
-    np.matmul(  # (78)
+    # (85) r_11_bar[n,s,h,k] = sum[i](S_11_bar[n,h,i,s]*q_11[n,i,h,k])/4
+    np.matmul(  # (85)
         ws.S_11_bar.transpose(0, 1, 3, 2),
         ws.q_11.transpose(0, 2, 1, 3),
         out=ws.r_11_bar.transpose(0, 2, 1, 3),
     )
-    np.multiply(ws.r_11_bar, 0.25, out=ws.r_11_bar)  # (78)
-    # b_k_11_bar[n,h,k] = sum[s](r_11_bar[n,s,h,k])
-    np.add.reduce(ws.r_11_bar, axis=1, out=ws.b_k_11_bar)
-    # W_k_11_bar[n,d,h,k] = sum[s](r_11_bar[n,s,h,k]*y_10[n,s,d])
-    np.matmul(
+    np.multiply(ws.r_11_bar, 0.25, out=ws.r_11_bar)  # (85)
+    # (151) b_k_11_bar[n,h,k] = sum[s](r_11_bar[n,s,h,k])
+    np.add.reduce(ws.r_11_bar, axis=1, out=ws.b_k_11_bar)  # (151)
+    # (152) W_k_11_bar[n,d,h,k] = sum[s](r_11_bar[n,s,h,k]*y_10[n,s,d])
+    np.matmul(  # (152)
         ws.y_10.transpose(0, 2, 1),
         ws.r_11_bar.reshape(N, 64, 64),
         out=ws.W_k_11_bar.reshape(N, 64, 64),
     )
-    # (81) q_11_bar[n,i,h,k] = sum[s](S_11_bar[n,h,i,s]*r_11[n,s,h,k])/4
-    np.matmul(  # (81)
+    # (88) q_11_bar[n,i,h,k] = sum[s](S_11_bar[n,h,i,s]*r_11[n,s,h,k])/4
+    np.matmul(  # (88)
         ws.S_11_bar, ws.r_11.transpose(0, 2, 1, 3), out=ws.q_11_bar.transpose(0, 2, 1, 3)
     )
-    np.multiply(ws.q_11_bar, 0.25, out=ws.q_11_bar)  # (81)
-    # b_q_11_bar[n,h,k] = sum[i](q_11_bar[n,i,h,k])
-    np.add.reduce(ws.q_11_bar, axis=1, out=ws.b_q_11_bar)
-    # W_q_11_bar[n,d,h,k] = sum[i](q_11_bar[n,i,h,k]*y_10[n,i,d])
-    np.matmul(
+    np.multiply(ws.q_11_bar, 0.25, out=ws.q_11_bar)  # (88)
+    # (153) b_q_11_bar[n,h,k] = sum[i](q_11_bar[n,i,h,k])
+    np.add.reduce(ws.q_11_bar, axis=1, out=ws.b_q_11_bar)  # (153)
+    # (154) W_q_11_bar[n,d,h,k] = sum[i](q_11_bar[n,i,h,k]*y_10[n,i,d])
+    np.matmul(  # (154)
         ws.y_10.transpose(0, 2, 1),
         ws.q_11_bar.reshape(N, 64, 64),
         out=ws.W_q_11_bar.reshape(N, 64, 64),
     )
-    # (84) y_10_bar[n,i,d] = sum[h,k](r_11_bar[n,i,h,k]*W_k_11[d,h,k]) +
+    # (91) y_10_bar[n,i,d] = sum[h,k](r_11_bar[n,i,h,k]*W_k_11[d,h,k]) +
     #     sum[h,k](q_11_bar[n,i,h,k]*W_q_11[d,h,k]) + sum[h,k](v_11_bar[n,i,h,k]*W_v_11[d,h,k])
-    np.matmul(  # (84)
+    np.matmul(  # (91)
         ws.r_11_bar.reshape(64*N, 64),
         ws.W_k_11.reshape(64, 64).T,
         out=ws.y_10_bar.reshape(64*N, 64),
     )
-    np.matmul(  # (84)
+    np.matmul(  # (91)
         ws.q_11_bar.reshape(64*N, 64),
         ws.W_q_11.reshape(64, 64).T,
-        out=ws.t[39].reshape(64*N, 64),
+        out=ws.t[38].reshape(64*N, 64),
     )
-    np.matmul(  # (84)
+    np.matmul(  # (91)
         ws.v_11_bar.reshape(64*N, 64),
         ws.W_v_11.reshape(64, 64).T,
-        out=ws.t[40].reshape(64*N, 64),
+        out=ws.t[39].reshape(64*N, 64),
     )
-    np.add(ws.y_10_bar, ws.t[39], out=ws.y_10_bar)  # (84)
-    np.add(ws.y_10_bar, ws.t[40], out=ws.y_10_bar)  # (84)
-    # gamma_10_bar[n,d] = sum[i](x_hat_10[n,i,d]*y_10_bar[n,i,d])
-    np.einsum("nid,nid->nd", ws.x_hat_10, ws.y_10_bar, out=ws.gamma_10_bar)
-    # beta_10_bar[n,d] = sum[i](y_10_bar[n,i,d])
-    np.add.reduce(ws.y_10_bar, axis=1, out=ws.beta_10_bar)
-    # (87) x_hat_10_bar[n,i,d] = y_10_bar[n,i,d]*gamma_10[d]
-    np.multiply(ws.gamma_10, ws.y_10_bar, out=ws.x_hat_10_bar)  # (87)
-    # (88) y_9_bar[n,i,d] = (sd_10[n,i]*y_12_bar[n,i,d] + x_hat_10_bar[n,i,d] -
-    #     mean[d_1](x_hat_10_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_10[n,i,d_1]*x_hat_10_bar[n,i,d_1])*x_hat_10[n,i,d])/sd_10[n,i]
-    np.add.reduce(ws.x_hat_10_bar, axis=2, out=ws.t[41])  # (88)
-    np.multiply(ws.t[41], 0.015625, out=ws.t[41])  # (88)
-    np.vecdot(ws.x_hat_10, ws.x_hat_10_bar, out=ws.t[42])  # (88)
-    np.multiply(ws.t[42], 0.015625, out=ws.t[42])  # (88)
-    np.multiply(ws.sd_10[:, :, None], ws.y_12_bar, out=ws.y_9_bar)  # (88)
-    np.multiply(ws.t[42][:, :, None], ws.x_hat_10, out=ws.t[43])  # (88)
-    np.add(ws.y_9_bar, ws.x_hat_10_bar, out=ws.y_9_bar)  # (88)
-    np.subtract(ws.y_9_bar, ws.t[43], out=ws.y_9_bar)  # (88)
-    np.subtract(ws.y_9_bar, ws.t[41][:, :, None], out=ws.y_9_bar)  # (88)
-    np.divide(ws.y_9_bar, ws.sd_10[:, :, None], out=ws.y_9_bar)  # (88)
-    # b_8_bar[n,d] = sum[i](y_9_bar[n,i,d])
-    np.add.reduce(ws.y_9_bar, axis=1, out=ws.b_8_bar)
-    # W_8_bar[n,j,d] = sum[i](a_7[n,i,j]*y_9_bar[n,i,d])
-    np.matmul(ws.a_7.transpose(0, 2, 1), ws.y_9_bar, out=ws.W_8_bar)
-    # (91) a_7_bar[n,i,j] = sum[d](y_9_bar[n,i,d]*W_8[j,d])
-    np.matmul(ws.y_9_bar.reshape(64*N, 64), ws.W_8.T, out=ws.a_7_bar.reshape(64*N, 256))  # (91)
-    # (92) z_7_bar[n,i,j] = (1 + sqrt(2)*exp(-z_7[n,i,j]**2/2)*z_7[n,i,j]/sqrt(pi) +
+    np.add(ws.y_10_bar, ws.t[38], out=ws.y_10_bar)  # (91)
+    np.add(ws.y_10_bar, ws.t[39], out=ws.y_10_bar)  # (91)
+    # (155) gamma_10_bar[n,d] = sum[i](x_hat_10[n,i,d]*y_10_bar[n,i,d])
+    np.einsum("nid,nid->nd", ws.x_hat_10, ws.y_10_bar, out=ws.gamma_10_bar)  # (155)
+    # (156) beta_10_bar[n,d] = sum[i](y_10_bar[n,i,d])
+    np.add.reduce(ws.y_10_bar, axis=1, out=ws.beta_10_bar)  # (156)
+    # (94) x_hat_10_bar[n,i,d] = y_10_bar[n,i,d]*gamma_10[d]
+    np.multiply(ws.gamma_10, ws.y_10_bar, out=ws.x_hat_10_bar)  # (94)
+    # (95) y_9_bar[n,i,d] = (x_hat_10_bar[n,i,d] - mean[d_1](x_hat_10_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_10[n,i,d_1]*x_hat_10_bar[n,i,d_1])*x_hat_10[n,i,d])/sd_10[n,i] +
+    #     y_12_bar[n,i,d]
+    np.add.reduce(ws.x_hat_10_bar, axis=2, out=ws.t[40])  # (95)
+    np.multiply(ws.t[40], 0.015625, out=ws.t[40])  # (95)
+    np.vecdot(ws.x_hat_10, ws.x_hat_10_bar, out=ws.t[41])  # (95)
+    np.multiply(ws.t[41], 0.015625, out=ws.t[41])  # (95)
+    np.multiply(ws.t[41][:, :, None], ws.x_hat_10, out=ws.y_9_bar)  # (95)
+    np.subtract(ws.x_hat_10_bar, ws.y_9_bar, out=ws.y_9_bar)  # (95)
+    np.subtract(ws.y_9_bar, ws.t[40][:, :, None], out=ws.y_9_bar)  # (95)
+    np.divide(ws.y_9_bar, ws.sd_10[:, :, None], out=ws.y_9_bar)  # (95)
+    np.add(ws.y_9_bar, ws.y_12_bar, out=ws.y_9_bar)  # (95)
+    # (157) b_8_bar[n,d] = sum[i](y_9_bar[n,i,d])
+    np.add.reduce(ws.y_9_bar, axis=1, out=ws.b_8_bar)  # (157)
+    # (158) W_8_bar[n,j,d] = sum[i](a_7[n,i,j]*y_9_bar[n,i,d])
+    np.matmul(ws.a_7.transpose(0, 2, 1), ws.y_9_bar, out=ws.W_8_bar)  # (158)
+    # (98) a_7_bar[n,i,j] = sum[d](y_9_bar[n,i,d]*W_8[j,d])
+    np.matmul(ws.y_9_bar.reshape(64*N, 64), ws.W_8.T, out=ws.a_7_bar.reshape(64*N, 256))  # (98)
+    # (99) z_7_bar[n,i,j] = (1 + sqrt(2)*exp(-z_7[n,i,j]**2/2)*z_7[n,i,j]/sqrt(pi) +
     #     erf(sqrt(2)*z_7[n,i,j]/2))*a_7_bar[n,i,j]/2
-    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (92)
-    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t[44])  # (92)
-    np.multiply(ws.t[44], 0.7071067811865476 / 1.772453850905516, out=ws.t[44])  # (92)
-    np.add(ws.z_7_bar, ws.t[44], out=ws.t[45])  # (92)
-    np.multiply(ws.t[45], ws.t[13], out=ws.t[45])  # (92)
-    np.subtract(ws.z_7_bar, ws.t[44], out=ws.z_7_bar)  # (92)
-    np.multiply(ws.z_7_bar, ws.t[13], out=ws.z_7_bar)  # (92)
-    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (92)
-    np.copyto(ws.z_7_bar, ws.t[45], where=ws.t[7])  # (92)
-    # b_7_bar[n,j] = sum[i](z_7_bar[n,i,j])
-    np.add.reduce(ws.z_7_bar, axis=1, out=ws.b_7_bar)
-    # W_7_bar[n,d,j] = sum[i](y_6[n,i,d]*z_7_bar[n,i,j])
-    np.matmul(ws.y_6.transpose(0, 2, 1), ws.z_7_bar, out=ws.W_7_bar)
-    # (95) y_6_bar[n,i,d] = sum[j](z_7_bar[n,i,j]*W_7[d,j])
-    np.matmul(ws.z_7_bar.reshape(64*N, 256), ws.W_7.T, out=ws.y_6_bar.reshape(64*N, 64))  # (95)
-    # gamma_6_bar[n,d] = sum[i](x_hat_6[n,i,d]*y_6_bar[n,i,d])
-    np.einsum("nid,nid->nd", ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)
-    # beta_6_bar[n,d] = sum[i](y_6_bar[n,i,d])
-    np.add.reduce(ws.y_6_bar, axis=1, out=ws.beta_6_bar)
-    # (98) x_hat_6_bar[n,i,d] = y_6_bar[n,i,d]*gamma_6[d]
-    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (98)
-    # (99) y_5_bar[n,i,d] = (sd_6[n,i]*y_9_bar[n,i,d] + x_hat_6_bar[n,i,d] -
-    #     mean[d_1](x_hat_6_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_6[n,i,d_1]*x_hat_6_bar[n,i,d_1])*x_hat_6[n,i,d])/sd_6[n,i]
-    np.add.reduce(ws.x_hat_6_bar, axis=2, out=ws.t[46])  # (99)
-    np.multiply(ws.t[46], 0.015625, out=ws.t[46])  # (99)
-    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t[47])  # (99)
-    np.multiply(ws.t[47], 0.015625, out=ws.t[47])  # (99)
-    np.multiply(ws.sd_6[:, :, None], ws.y_9_bar, out=ws.y_5_bar)  # (99)
-    np.multiply(ws.t[47][:, :, None], ws.x_hat_6, out=ws.t[48])  # (99)
-    np.add(ws.y_5_bar, ws.x_hat_6_bar, out=ws.y_5_bar)  # (99)
-    np.subtract(ws.y_5_bar, ws.t[48], out=ws.y_5_bar)  # (99)
-    np.subtract(ws.y_5_bar, ws.t[46][:, :, None], out=ws.y_5_bar)  # (99)
-    np.divide(ws.y_5_bar, ws.sd_6[:, :, None], out=ws.y_5_bar)  # (99)
-    # b_o_4_bar[n,e] = sum[i](y_5_bar[n,i,e])
-    np.add.reduce(ws.y_5_bar, axis=1, out=ws.b_o_4_bar)
-    # W_o_4_bar[n,h,k,e] = sum[i](o_4[n,i,h,k]*y_5_bar[n,i,e])
-    np.matmul(
+    np.multiply(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (99)
+    np.multiply(ws.a_7_bar, ws.z_7, out=ws.t[42])  # (99)
+    np.multiply(ws.t[42], 0.7071067811865476 / 1.772453850905516, out=ws.t[42])  # (99)
+    np.add(ws.z_7_bar, ws.t[42], out=ws.t[43])  # (99)
+    np.multiply(ws.t[43], ws.t[13], out=ws.t[43])  # (99)
+    np.subtract(ws.z_7_bar, ws.t[42], out=ws.z_7_bar)  # (99)
+    np.multiply(ws.z_7_bar, ws.t[13], out=ws.z_7_bar)  # (99)
+    np.subtract(ws.a_7_bar, ws.z_7_bar, out=ws.z_7_bar)  # (99)
+    np.copyto(ws.z_7_bar, ws.t[43], where=ws.t[7])  # (99)
+    # (159) b_7_bar[n,j] = sum[i](z_7_bar[n,i,j])
+    np.add.reduce(ws.z_7_bar, axis=1, out=ws.b_7_bar)  # (159)
+    # (160) W_7_bar[n,d,j] = sum[i](y_6[n,i,d]*z_7_bar[n,i,j])
+    np.matmul(ws.y_6.transpose(0, 2, 1), ws.z_7_bar, out=ws.W_7_bar)  # (160)
+    # (102) y_6_bar[n,i,d] = sum[j](z_7_bar[n,i,j]*W_7[d,j])
+    np.matmul(ws.z_7_bar.reshape(64*N, 256), ws.W_7.T, out=ws.y_6_bar.reshape(64*N, 64))  # (102)
+    # (161) gamma_6_bar[n,d] = sum[i](x_hat_6[n,i,d]*y_6_bar[n,i,d])
+    np.einsum("nid,nid->nd", ws.x_hat_6, ws.y_6_bar, out=ws.gamma_6_bar)  # (161)
+    # (162) beta_6_bar[n,d] = sum[i](y_6_bar[n,i,d])
+    np.add.reduce(ws.y_6_bar, axis=1, out=ws.beta_6_bar)  # (162)
+    # (105) x_hat_6_bar[n,i,d] = y_6_bar[n,i,d]*gamma_6[d]
+    np.multiply(ws.gamma_6, ws.y_6_bar, out=ws.x_hat_6_bar)  # (105)
+    # (106) y_5_bar[n,i,d] = (x_hat_6_bar[n,i,d] - mean[d_1](x_hat_6_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_6[n,i,d_1]*x_hat_6_bar[n,i,d_1])*x_hat_6[n,i,d])/sd_6[n,i] +
+    #     y_9_bar[n,i,d]
+    np.add.reduce(ws.x_hat_6_bar, axis=2, out=ws.t[44])  # (106)
+    np.multiply(ws.t[44], 0.015625, out=ws.t[44])  # (106)
+    np.vecdot(ws.x_hat_6, ws.x_hat_6_bar, out=ws.t[45])  # (106)
+    np.multiply(ws.t[45], 0.015625, out=ws.t[45])  # (106)
+    np.multiply(ws.t[45][:, :, None], ws.x_hat_6, out=ws.y_5_bar)  # (106)
+    np.subtract(ws.x_hat_6_bar, ws.y_5_bar, out=ws.y_5_bar)  # (106)
+    np.subtract(ws.y_5_bar, ws.t[44][:, :, None], out=ws.y_5_bar)  # (106)
+    np.divide(ws.y_5_bar, ws.sd_6[:, :, None], out=ws.y_5_bar)  # (106)
+    np.add(ws.y_5_bar, ws.y_9_bar, out=ws.y_5_bar)  # (106)
+    # (163) b_o_4_bar[n,e] = sum[i](y_5_bar[n,i,e])
+    np.add.reduce(ws.y_5_bar, axis=1, out=ws.b_o_4_bar)  # (163)
+    # (164) W_o_4_bar[n,h,k,e] = sum[i](o_4[n,i,h,k]*y_5_bar[n,i,e])
+    np.matmul(  # (164)
         ws.o_4.reshape(N, 64, 64).transpose(0, 2, 1),
         ws.y_5_bar,
         out=ws.W_o_4_bar.reshape(N, 64, 64),
     )
-    # (102) o_4_bar[n,i,h,k] = sum[e](y_5_bar[n,i,e]*W_o_4[h,k,e])
-    np.matmul(  # (102)
+    # (109) o_4_bar[n,i,h,k] = sum[e](y_5_bar[n,i,e]*W_o_4[h,k,e])
+    np.matmul(  # (109)
         ws.y_5_bar.reshape(64*N, 64),
         ws.W_o_4.reshape(64, 64).T,
         out=ws.o_4_bar.reshape(64*N, 64),
     )
-    # (103) P_4_bar[n,h,i,s] = sum[k](o_4_bar[n,i,h,k]*v_4[n,s,h,k])
-    np.matmul(  # (103)
+    # (110) P_4_bar[n,h,i,s] = sum[k](o_4_bar[n,i,h,k]*v_4[n,s,h,k])
+    np.matmul(  # (110)
         ws.o_4_bar.transpose(0, 2, 1, 3), ws.v_4.transpose(0, 2, 3, 1), out=ws.P_4_bar
     )
-    # (104) S_4_bar[n,h,i,s] = P_4[n,h,i,s]*(P_4_bar[n,h,i,s] -
+    # (111) S_4_bar[n,h,i,s] = P_4[n,h,i,s]*(P_4_bar[n,h,i,s] -
     #     sum[s_1](P_4[n,h,i,s_1]*P_4_bar[n,h,i,s_1]))
-    np.vecdot(ws.P_4, ws.P_4_bar, out=ws.t[49])  # (104)
-    np.subtract(ws.P_4_bar, ws.t[49][:, :, :, None], out=ws.S_4_bar)  # (104)
-    np.multiply(ws.S_4_bar, ws.P_4, out=ws.S_4_bar)  # (104)
-    # (105) v_4_bar[n,s,h,k] = sum[i](P_4[n,h,i,s]*o_4_bar[n,i,h,k])
-    np.matmul(  # (105)
+    np.vecdot(ws.P_4, ws.P_4_bar, out=ws.t[46])  # (111)
+    np.subtract(ws.P_4_bar, ws.t[46][:, :, :, None], out=ws.S_4_bar)  # (111)
+    np.multiply(ws.S_4_bar, ws.P_4, out=ws.S_4_bar)  # (111)
+    # (112) v_4_bar[n,s,h,k] = sum[i](P_4[n,h,i,s]*o_4_bar[n,i,h,k])
+    np.matmul(  # (112)
         ws.P_4.transpose(0, 1, 3, 2),
         ws.o_4_bar.transpose(0, 2, 1, 3),
         out=ws.v_4_bar.transpose(0, 2, 1, 3),
     )
-    # b_v_4_bar[n,h,k] = sum[s](v_4_bar[n,s,h,k])
-    np.add.reduce(ws.v_4_bar, axis=1, out=ws.b_v_4_bar)
-    # W_v_4_bar[n,d,h,k] = sum[s](v_4_bar[n,s,h,k]*y_3[n,s,d])
-    np.matmul(
+    # (165) b_v_4_bar[n,h,k] = sum[s](v_4_bar[n,s,h,k])
+    np.add.reduce(ws.v_4_bar, axis=1, out=ws.b_v_4_bar)  # (165)
+    # (166) W_v_4_bar[n,d,h,k] = sum[s](v_4_bar[n,s,h,k]*y_3[n,s,d])
+    np.matmul(  # (166)
         ws.y_3.transpose(0, 2, 1),
         ws.v_4_bar.reshape(N, 64, 64),
         out=ws.W_v_4_bar.reshape(N, 64, 64),
     )
-    # (108) r_4_bar[n,s,h,k] = sum[i](S_4_bar[n,h,i,s]*q_4[n,i,h,k])/4
-    np.matmul(  # (108)
+    # (115) r_4_bar[n,s,h,k] = sum[i](S_4_bar[n,h,i,s]*q_4[n,i,h,k])/4
+    np.matmul(  # (115)
         ws.S_4_bar.transpose(0, 1, 3, 2),
         ws.q_4.transpose(0, 2, 1, 3),
         out=ws.r_4_bar.transpose(0, 2, 1, 3),
     )
-    np.multiply(ws.r_4_bar, 0.25, out=ws.r_4_bar)  # (108)
-    # b_k_4_bar[n,h,k] = sum[s](r_4_bar[n,s,h,k])
-    np.add.reduce(ws.r_4_bar, axis=1, out=ws.b_k_4_bar)
-    # W_k_4_bar[n,d,h,k] = sum[s](r_4_bar[n,s,h,k]*y_3[n,s,d])
-    np.matmul(
+    np.multiply(ws.r_4_bar, 0.25, out=ws.r_4_bar)  # (115)
+    # (167) b_k_4_bar[n,h,k] = sum[s](r_4_bar[n,s,h,k])
+    np.add.reduce(ws.r_4_bar, axis=1, out=ws.b_k_4_bar)  # (167)
+    # (168) W_k_4_bar[n,d,h,k] = sum[s](r_4_bar[n,s,h,k]*y_3[n,s,d])
+    np.matmul(  # (168)
         ws.y_3.transpose(0, 2, 1),
         ws.r_4_bar.reshape(N, 64, 64),
         out=ws.W_k_4_bar.reshape(N, 64, 64),
     )
-    # (111) q_4_bar[n,i,h,k] = sum[s](S_4_bar[n,h,i,s]*r_4[n,s,h,k])/4
-    np.matmul(  # (111)
+    # (118) q_4_bar[n,i,h,k] = sum[s](S_4_bar[n,h,i,s]*r_4[n,s,h,k])/4
+    np.matmul(  # (118)
         ws.S_4_bar, ws.r_4.transpose(0, 2, 1, 3), out=ws.q_4_bar.transpose(0, 2, 1, 3)
     )
-    np.multiply(ws.q_4_bar, 0.25, out=ws.q_4_bar)  # (111)
-    # b_q_4_bar[n,h,k] = sum[i](q_4_bar[n,i,h,k])
-    np.add.reduce(ws.q_4_bar, axis=1, out=ws.b_q_4_bar)
-    # W_q_4_bar[n,d,h,k] = sum[i](q_4_bar[n,i,h,k]*y_3[n,i,d])
-    np.matmul(
+    np.multiply(ws.q_4_bar, 0.25, out=ws.q_4_bar)  # (118)
+    # (169) b_q_4_bar[n,h,k] = sum[i](q_4_bar[n,i,h,k])
+    np.add.reduce(ws.q_4_bar, axis=1, out=ws.b_q_4_bar)  # (169)
+    # (170) W_q_4_bar[n,d,h,k] = sum[i](q_4_bar[n,i,h,k]*y_3[n,i,d])
+    np.matmul(  # (170)
         ws.y_3.transpose(0, 2, 1),
         ws.q_4_bar.reshape(N, 64, 64),
         out=ws.W_q_4_bar.reshape(N, 64, 64),
     )
-    # (114) y_3_bar[n,i,d] = sum[h,k](r_4_bar[n,i,h,k]*W_k_4[d,h,k]) +
+    # (121) y_3_bar[n,i,d] = sum[h,k](r_4_bar[n,i,h,k]*W_k_4[d,h,k]) +
     #     sum[h,k](q_4_bar[n,i,h,k]*W_q_4[d,h,k]) + sum[h,k](v_4_bar[n,i,h,k]*W_v_4[d,h,k])
-    np.matmul(  # (114)
+    np.matmul(  # (121)
         ws.r_4_bar.reshape(64*N, 64),
         ws.W_k_4.reshape(64, 64).T,
-        out=ws.t[50].reshape(64*N, 64),
+        out=ws.t[47].reshape(64*N, 64),
     )
-    np.matmul(  # (114)
+    np.matmul(  # (121)
         ws.q_4_bar.reshape(64*N, 64),
         ws.W_q_4.reshape(64, 64).T,
-        out=ws.t[51].reshape(64*N, 64),
+        out=ws.t[48].reshape(64*N, 64),
     )
-    np.matmul(  # (114)
+    np.matmul(  # (121)
         ws.v_4_bar.reshape(64*N, 64),
         ws.W_v_4.reshape(64, 64).T,
         out=ws.y_3_bar.reshape(64*N, 64),
     )
-    np.add(ws.y_3_bar, ws.t[50], out=ws.y_3_bar)  # (114)
-    np.add(ws.y_3_bar, ws.t[51], out=ws.y_3_bar)  # (114)
-    # gamma_3_bar[n,d] = sum[i](x_hat_3[n,i,d]*y_3_bar[n,i,d])
-    np.einsum("nid,nid->nd", ws.x_hat_3, ws.y_3_bar, out=ws.gamma_3_bar)
-    # beta_3_bar[n,d] = sum[i](y_3_bar[n,i,d])
-    np.add.reduce(ws.y_3_bar, axis=1, out=ws.beta_3_bar)
-    # (117) x_hat_3_bar[n,i,d] = y_3_bar[n,i,d]*gamma_3[d]
-    np.multiply(ws.gamma_3, ws.y_3_bar, out=ws.x_hat_3_bar)  # (117)
-    # (118) y_2_bar[n,i,d] = (sd_3[n,i]*y_5_bar[n,i,d] + x_hat_3_bar[n,i,d] -
-    #     mean[d_1](x_hat_3_bar[n,i,d_1]) -
-    #     mean[d_1](x_hat_3[n,i,d_1]*x_hat_3_bar[n,i,d_1])*x_hat_3[n,i,d])/sd_3[n,i]
-    np.add.reduce(ws.x_hat_3_bar, axis=2, out=ws.t[52])  # (118)
-    np.multiply(ws.t[52], 0.015625, out=ws.t[52])  # (118)
-    np.vecdot(ws.x_hat_3, ws.x_hat_3_bar, out=ws.t[53])  # (118)
-    np.multiply(ws.t[53], 0.015625, out=ws.t[53])  # (118)
-    np.multiply(ws.sd_3[:, :, None], ws.y_5_bar, out=ws.y_2_bar)  # (118)
-    np.multiply(ws.t[53][:, :, None], ws.x_hat_3, out=ws.t[54])  # (118)
-    np.add(ws.y_2_bar, ws.x_hat_3_bar, out=ws.y_2_bar)  # (118)
-    np.subtract(ws.y_2_bar, ws.t[54], out=ws.y_2_bar)  # (118)
-    np.subtract(ws.y_2_bar, ws.t[52][:, :, None], out=ws.y_2_bar)  # (118)
-    np.divide(ws.y_2_bar, ws.sd_3[:, :, None], out=ws.y_2_bar)  # (118)
-    # P_2_bar[n,l,d] = y_2_bar[n,l,d]
-    np.copyto(ws.P_2_bar, ws.y_2_bar)
-    # E_1_bar[n,v,d] = sum[i]((v == x[n,i])*y_2_bar[n,i,d])
-    np.multiply(ws.x, 64, out=ws.t[55])
-    np.add(ws.t[57][:, None], ws.t[55][:, :, None], out=ws.t[58])
-    ws.E_1_bar.fill(0)
-    np.add.at(ws.E_1_bar.reshape(-1), ws.t[58].reshape(-1), ws.y_2_bar.reshape(-1))
+    np.add(ws.y_3_bar, ws.t[47], out=ws.y_3_bar)  # (121)
+    np.add(ws.y_3_bar, ws.t[48], out=ws.y_3_bar)  # (121)
+    # (171) gamma_3_bar[n,d] = sum[i](x_hat_3[n,i,d]*y_3_bar[n,i,d])
+    np.einsum("nid,nid->nd", ws.x_hat_3, ws.y_3_bar, out=ws.gamma_3_bar)  # (171)
+    # (172) beta_3_bar[n,d] = sum[i](y_3_bar[n,i,d])
+    np.add.reduce(ws.y_3_bar, axis=1, out=ws.beta_3_bar)  # (172)
+    # (124) x_hat_3_bar[n,i,d] = y_3_bar[n,i,d]*gamma_3[d]
+    np.multiply(ws.gamma_3, ws.y_3_bar, out=ws.x_hat_3_bar)  # (124)
+    # (125) y_2_bar[n,i,d] = (x_hat_3_bar[n,i,d] - mean[d_1](x_hat_3_bar[n,i,d_1]) -
+    #     mean[d_1](x_hat_3[n,i,d_1]*x_hat_3_bar[n,i,d_1])*x_hat_3[n,i,d])/sd_3[n,i] +
+    #     y_5_bar[n,i,d]
+    np.add.reduce(ws.x_hat_3_bar, axis=2, out=ws.t[49])  # (125)
+    np.multiply(ws.t[49], 0.015625, out=ws.t[49])  # (125)
+    np.vecdot(ws.x_hat_3, ws.x_hat_3_bar, out=ws.t[50])  # (125)
+    np.multiply(ws.t[50], 0.015625, out=ws.t[50])  # (125)
+    np.multiply(ws.t[50][:, :, None], ws.x_hat_3, out=ws.y_2_bar)  # (125)
+    np.subtract(ws.x_hat_3_bar, ws.y_2_bar, out=ws.y_2_bar)  # (125)
+    np.subtract(ws.y_2_bar, ws.t[49][:, :, None], out=ws.y_2_bar)  # (125)
+    np.divide(ws.y_2_bar, ws.sd_3[:, :, None], out=ws.y_2_bar)  # (125)
+    np.add(ws.y_2_bar, ws.y_5_bar, out=ws.y_2_bar)  # (125)
+    # (173) P_2_bar[n,l,d] = y_2_bar[n,l,d]
+    np.copyto(ws.P_2_bar, ws.y_2_bar)  # (173)
+    # (174) E_1_bar[n,v,d] = sum[i]((v == x[n,i])*y_2_bar[n,i,d])
+    np.multiply(ws.x, 64, out=ws.t[51])  # (174)
+    np.add(ws.t[53][:, None], ws.t[51][:, :, None], out=ws.t[54])  # (174)
+    ws.E_1_bar.fill(0)  # (174)
+    np.add.at(ws.E_1_bar.reshape(-1), ws.t[54].reshape(-1), ws.y_2_bar.reshape(-1))  # (174)
 
 
 class Optimizer:
@@ -2360,8 +2389,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.001, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (130)
+        ws.v = np.zeros_like(w)  # (131)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -2378,72 +2407,74 @@ def update(ws):
     t = int(ws.t)
     learning_rate = ws.learning_rate
     g = ws.g
-    # (121) g_norm = sqrt(sum[p](g[p]**2))
-    s = np.vdot(g, g)  # (121)
-    g_norm = np.sqrt(s)  # (121)
+    # (128) g_norm = sqrt(sum[p](g[p]**2))
+    s = np.vdot(g, g)  # (128)
+    g_norm = np.sqrt(s)  # (128)
     for w, g, m, v, slot_1, slot_2 in ws.tiles:
-        # (122) g_clipped[p] = where(1 < g_norm, 1/g_norm, 1)*g[p]
-        np.multiply(g, (1 / np.maximum(g_norm, 1)) if (1 < g_norm) else 1, out=slot_1)  # (122)
-        # (123) m_next[p] = 0.1*g_clipped[p] + 0.9*m[p]
-        np.multiply(m, 0.9, out=m)  # (123)
-        np.multiply(slot_1, 0.1, out=slot_2)  # (123)
-        np.add(m, slot_2, out=m)  # (123)
-        # (124) v_next[p] = 0.001*g_clipped[p]**2 + 0.999*v[p]
-        np.square(slot_1, out=slot_1)  # (124)
-        np.multiply(slot_1, 0.001, out=slot_1)  # (124)
-        np.multiply(v, 0.999, out=v)  # (124)
-        np.add(slot_1, v, out=v)  # (124)
-        # (125) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
+        # (129) g_clipped[p] = where(1 < g_norm, 1/g_norm, 1)*g[p]
+        np.multiply(g, (1 / np.maximum(g_norm, 1)) if (1 < g_norm) else 1, out=slot_1)  # (129)
+        # (130) m_next[p] = 0.1*g_clipped[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (130)
+        np.multiply(slot_1, 0.1, out=slot_2)  # (130)
+        np.add(m, slot_2, out=m)  # (130)
+        # (131) v_next[p] = 0.001*g_clipped[p]**2 + 0.999*v[p]
+        np.square(slot_1, out=slot_1)  # (131)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (131)
+        np.multiply(v, 0.999, out=v)  # (131)
+        np.add(slot_1, v, out=v)  # (131)
+        # (132) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
         #     sqrt(v_next[p]/(1 - (0.999)**t))))
-        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (125)
-        np.sqrt(slot_1, out=slot_1)  # (125)
-        np.add(slot_1, 1e-08, out=slot_1)  # (125)
-        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (125)
-        np.divide(slot_2, slot_1, out=slot_2)  # (125)
-        np.subtract(w, slot_2, out=w)  # (125)
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (132)
+        np.sqrt(slot_1, out=slot_1)  # (132)
+        np.add(slot_1, 1e-08, out=slot_1)  # (132)
+        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (132)
+        np.divide(slot_2, slot_1, out=slot_2)  # (132)
+        np.subtract(w, slot_2, out=w)  # (132)
 
 
 def weighted_loss(z_18, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_18."""
     N = len(z_18)
-    # l[n,i] = logsumexp[v](z_18[n,i,v])
-    t_1 = np.maximum.reduce(z_18, axis=2)
-    p = np.subtract(z_18, t_1[:, :, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=2)
-    t_3 = np.log(t_2)
-    # p[n,i,v] = exp(z_18[n,i,v] - l[n,i])
-    np.divide(p, t_2[:, :, None], out=p)
-    # L = mean[n,i]((l[n,i] - z_18[n,i,y[n,i]])*sample_weight[n])
-    n = np.arange(N)
-    i = np.arange(64)
-    t_4 = z_18[n[:, None], i, y]
-    np.subtract(t_4, t_1, out=t_4)
-    np.subtract(t_3, t_4, out=t_3)
-    t_5 = np.add.reduce(t_3, axis=1)
-    t_6 = np.vdot(t_5, sample_weight)
-    L = t_6 / (64*N)
-    # z_18_bar[n,i,v] = 0.015625*(p[n,i,v] - (v == y[n,i]))*sample_weight[n]/N
-    z_18_bar = p.copy()
-    z_18_bar[n[:, None], i, y] -= 1
-    t_7 = np.multiply(sample_weight, 0.015625 / N)
-    np.multiply(t_7[:, None, None], z_18_bar, out=z_18_bar)
+    # (55) l[n,i] = logsumexp[v](z_18[n,i,v])
+    t_1 = np.maximum.reduce(z_18, axis=2)  # (55)
+    p = np.subtract(z_18, t_1[:, :, None])  # (55)
+    np.exp(p, out=p)  # (55)
+    t_2 = np.add.reduce(p, axis=2)  # (55)
+    t_3 = np.log(t_2)  # (55)
+    # (56) p[n,i,v] = exp(z_18[n,i,v] - l[n,i])
+    np.divide(p, t_2[:, :, None], out=p)  # (56)
+    # (133) L = mean[n,i]((l[n,i] - z_18[n,i,y[n,i]])*sample_weight[n])
+    n = np.arange(N)  # (133)
+    i = np.arange(64)  # (133)
+    t_4 = z_18[n[:, None], i, y]  # (133)
+    np.subtract(t_4, t_1, out=t_4)  # (133)
+    np.subtract(t_3, t_4, out=t_3)  # (133)
+    t_5 = np.add.reduce(t_3, axis=1)  # (133)
+    t_6 = np.vdot(t_5, sample_weight)  # (133)
+    L = t_6 / (64*N)  # (133)
+    # (134) z_18_bar[n,i,v] = 0.015625*(p[n,i,v] - (v == y[n,i]))*sample_weight[n]/N
+    z_18_bar = p.copy()  # (134)
+    z_18_bar[n[:, None], i, y] -= 1  # (134)
+    t_7 = np.multiply(sample_weight, 0.015625 / N)  # (134)
+    np.multiply(t_7[:, None, None], z_18_bar, out=z_18_bar)  # (134)
     return L, z_18_bar
 
 
 def probabilities(z_18):
     """p[n,i,v] = exp(z_18[n,i,v])/sum[d](exp(z_18[n,i,d]))"""
-    t_1 = np.maximum.reduce(z_18, axis=2)
-    p = np.subtract(z_18, t_1[:, :, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=2)
-    np.divide(p, t_2[:, :, None], out=p)
+    # (56) p[n,i,v] = exp(z_18[n,i,v] - l[n,i])
+    t_1 = np.maximum.reduce(z_18, axis=2)  # (56)
+    p = np.subtract(z_18, t_1[:, :, None])  # (56)
+    np.exp(p, out=p)  # (56)
+    t_2 = np.add.reduce(p, axis=2)  # (56)
+    np.divide(p, t_2[:, :, None], out=p)  # (56)
     return p
 
 
 def labels(z_18):
     """c[n,i] = argmax[v](z_18[n,i,v])"""
-    c = np.argmax(z_18, axis=2)
+    # (135) c[n,i] = argmax[v](z_18[n,i,v])
+    c = np.argmax(z_18, axis=2)  # (135)
     return c.astype(np.int64, copy=False)
 
 

@@ -8,9 +8,20 @@
 513 parameters, float64. Loss: binary_cross_entropy. Optimizer: momentum, learning_rate = 0.05.
 
 Generated from two_layer_binary.toml by `derive generate`; change the spec and generate it again,
-never this file. It needs NumPy only. A number such as (7) is that of an equation:
-two_layer_binary.tex derives each of them under the same number. Those from (13) on are the
-equations of momentum.
+never this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+two_layer_binary.html and two_layer_binary.tex derive it under this number, and `derive explain`
+tells what stands behind a line.
+
+    (1) to (4)    the forward pass and the loss
+    (5) to (12)   the cotangents
+    (13) to (14)  a step of momentum
+    (15) to (16)  the loss with a weight for each sample
+    (17)          probabilities
+    (18)          labels
+    (19) to (23)  the gradient of each sample
+    (24) to (25)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
@@ -49,10 +60,14 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["dense_1.W"][...] = 0.7223151185146152*draw.random((30, 16)) - 0.3611575592573076
-    params["dense_1.b"][...] = 0
-    params["dense_2.W"][...] = 1.1881770515720091*draw.random((16, 1)) - 0.5940885257860046
-    params["dense_2.b"][...] = 0
+    params["dense_1.W"][...] = (  # (24)
+        0.7223151185146152*draw.random((30, 16)) - 0.3611575592573076
+    )
+    params["dense_1.b"][...] = 0  # (25)
+    params["dense_2.W"][...] = (  # (24)
+        1.1881770515720091*draw.random((16, 1)) - 0.5940885257860046
+    )
+    params["dense_2.b"][...] = 0  # (25)
     return params
 
 
@@ -287,26 +302,26 @@ def per_sample_pass(ws):
     # (3) z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]
     np.matmul(ws.a_1, ws.W_2, out=ws.z_2)  # (3)
     np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (3)
-    # z_2_bar[n,k] = sigmoid(z_2[n,k]) - y[n,k]
-    np.multiply(ws.z_2, 0.5, out=ws.z_2_bar)
-    np.tanh(ws.z_2_bar, out=ws.z_2_bar)
-    np.add(ws.z_2_bar, 1, out=ws.z_2_bar)
-    np.multiply(ws.z_2_bar, 0.5, out=ws.z_2_bar)
-    np.subtract(ws.z_2_bar, ws.y, out=ws.z_2_bar)
-    # b_2_bar[n,k] = z_2_bar[n,k]
-    np.copyto(ws.b_2_bar, ws.z_2_bar)
-    # W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
-    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)
+    # (19) z_2_bar[n,k] = sigmoid(z_2[n,k]) - y[n,k]
+    np.multiply(ws.z_2, 0.5, out=ws.z_2_bar)  # (19)
+    np.tanh(ws.z_2_bar, out=ws.z_2_bar)  # (19)
+    np.add(ws.z_2_bar, 1, out=ws.z_2_bar)  # (19)
+    np.multiply(ws.z_2_bar, 0.5, out=ws.z_2_bar)  # (19)
+    np.subtract(ws.z_2_bar, ws.y, out=ws.z_2_bar)  # (19)
+    # (20) b_2_bar[n,k] = z_2_bar[n,k]
+    np.copyto(ws.b_2_bar, ws.z_2_bar)  # (20)
+    # (21) W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
+    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)  # (21)
     # (8) a_1_bar[n,j] = sum[k](z_2_bar[n,k]*W_2[j,k])
     np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.a_1_bar)  # (8)
     # (9) z_1_bar[n,j] = (1 - a_1[n,j]**2)*a_1_bar[n,j]
     np.square(ws.a_1, out=ws.z_1_bar)  # (9)
     np.subtract(1, ws.z_1_bar, out=ws.z_1_bar)  # (9)
     np.multiply(ws.z_1_bar, ws.a_1_bar, out=ws.z_1_bar)  # (9)
-    # b_1_bar[n,j] = z_1_bar[n,j]
-    np.copyto(ws.b_1_bar, ws.z_1_bar)
-    # W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
-    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)
+    # (22) b_1_bar[n,j] = z_1_bar[n,j]
+    np.copyto(ws.b_1_bar, ws.z_1_bar)  # (22)
+    # (23) W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
+    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)  # (23)
 
 
 class Optimizer:
@@ -315,7 +330,7 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.05, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.v = np.zeros_like(w)
+        ws.v = np.zeros_like(w)  # (13)
         ws.state = {"t": ws.t, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.v)
@@ -342,47 +357,49 @@ def update(ws):
 def weighted_loss(z_2, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_2."""
     N = len(z_2)
-    # L = mean[n,k](((1 - y[n,k])*softplus(z_2[n,k]) +
+    # (15) L = mean[n,k](((1 - y[n,k])*softplus(z_2[n,k]) +
     #     softplus(-z_2[n,k])*y[n,k])*sample_weight[n])
-    t_1 = np.subtract(1, y)
-    t_2 = np.maximum(z_2, 0)
-    np.multiply(t_1, t_2, out=t_1)
-    t_3 = np.minimum(z_2, 0)
-    np.multiply(y, t_3, out=t_3)
-    t_4 = np.abs(z_2)
-    np.negative(t_4, out=t_4)
-    np.exp(t_4, out=t_4)
-    np.log1p(t_4, out=t_4)
-    np.add(t_1, t_4, out=t_1)
-    np.subtract(t_1, t_3, out=t_1)
-    t_5 = np.add.reduce(t_1, axis=1)
-    t_6 = np.vdot(t_5, sample_weight)
-    L = t_6 / N
-    # z_2_bar[n,k] = sample_weight[n]*(sigmoid(z_2[n,k]) - y[n,k])/N
-    z_2_bar = np.multiply(z_2, 0.5)
-    np.tanh(z_2_bar, out=z_2_bar)
-    np.add(z_2_bar, 1, out=z_2_bar)
-    np.multiply(z_2_bar, 0.5, out=z_2_bar)
-    np.subtract(z_2_bar, y, out=z_2_bar)
-    t_7 = np.divide(sample_weight, N)
-    np.multiply(t_7[:, None], z_2_bar, out=z_2_bar)
+    t_1 = np.subtract(1, y)  # (15)
+    t_2 = np.maximum(z_2, 0)  # (15)
+    np.multiply(t_1, t_2, out=t_1)  # (15)
+    t_3 = np.minimum(z_2, 0)  # (15)
+    np.multiply(y, t_3, out=t_3)  # (15)
+    t_4 = np.abs(z_2)  # (15)
+    np.negative(t_4, out=t_4)  # (15)
+    np.exp(t_4, out=t_4)  # (15)
+    np.log1p(t_4, out=t_4)  # (15)
+    np.add(t_1, t_4, out=t_1)  # (15)
+    np.subtract(t_1, t_3, out=t_1)  # (15)
+    t_5 = np.add.reduce(t_1, axis=1)  # (15)
+    t_6 = np.vdot(t_5, sample_weight)  # (15)
+    L = t_6 / N  # (15)
+    # (16) z_2_bar[n,k] = sample_weight[n]*(sigmoid(z_2[n,k]) - y[n,k])/N
+    z_2_bar = np.multiply(z_2, 0.5)  # (16)
+    np.tanh(z_2_bar, out=z_2_bar)  # (16)
+    np.add(z_2_bar, 1, out=z_2_bar)  # (16)
+    np.multiply(z_2_bar, 0.5, out=z_2_bar)  # (16)
+    np.subtract(z_2_bar, y, out=z_2_bar)  # (16)
+    t_7 = np.divide(sample_weight, N)  # (16)
+    np.multiply(t_7[:, None], z_2_bar, out=z_2_bar)  # (16)
     return L, z_2_bar
 
 
 def probabilities(z_2):
     """p[n,k] = sigmoid(z_2[n,k])"""
-    p = np.multiply(z_2, 0.5)
-    np.tanh(p, out=p)
-    np.add(p, 1, out=p)
-    np.multiply(p, 0.5, out=p)
+    # (17) p[n,k] = sigmoid(z_2[n,k])
+    p = np.multiply(z_2, 0.5)  # (17)
+    np.tanh(p, out=p)  # (17)
+    np.add(p, 1, out=p)  # (17)
+    np.multiply(p, 0.5, out=p)  # (17)
     return p
 
 
 def labels(z_2):
     """c[n,k] = (0 < z_2[n,k])"""
     dtype = z_2.dtype
-    t_1 = np.less(0, z_2)
-    c = t_1.astype(dtype)
+    # (18) c[n,k] = (0 < z_2[n,k])
+    t_1 = np.less(0, z_2)  # (18)
+    c = t_1.astype(dtype)  # (18)
     return c.astype(np.int64, copy=False)
 
 

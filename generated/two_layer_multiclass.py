@@ -8,9 +8,19 @@
 275 parameters, float64. Loss: softmax_cross_entropy. Optimizer: adam, learning_rate = 0.01.
 
 Generated from two_layer_multiclass.toml by `derive generate`; change the spec and generate it
-again, never this file. It needs NumPy only. A number such as (7) is that of an equation:
-two_layer_multiclass.tex derives each of them under the same number. Those from (15) on are the
-equations of adam.
+again, never this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+two_layer_multiclass.html and two_layer_multiclass.tex derive it under this number, and `derive
+explain` tells what stands behind a line.
+
+    (1) to (6)    the forward pass and the loss
+    (7) to (14)   the cotangents
+    (15) to (17)  a step of adam
+    (18) to (19)  the loss with a weight for each sample
+    (20)          labels
+    (21) to (25)  the gradient of each sample
+    (26) to (27)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
@@ -49,10 +59,14 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["dense_1.W"][...] = 0.909717652294684*draw.random((13, 16)) - 0.454858826147342
-    params["dense_1.b"][...] = 0
-    params["dense_2.W"][...] = 1.1239029738980328*draw.random((16, 3)) - 0.5619514869490164
-    params["dense_2.b"][...] = 0
+    params["dense_1.W"][...] = (  # (26)
+        0.909717652294684*draw.random((13, 16)) - 0.454858826147342
+    )
+    params["dense_1.b"][...] = 0  # (27)
+    params["dense_2.W"][...] = (  # (26)
+        1.1239029738980328*draw.random((16, 3)) - 0.5619514869490164
+    )
+    params["dense_2.b"][...] = 0  # (27)
     return params
 
 
@@ -140,8 +154,8 @@ class Training:
         ws.t_6 = np.empty((N,), np.int64)
         ws.a_1_bar = np.empty((N, 16), dtype)
         ws.z_1_bar = np.empty((N, 16), dtype)
-        ws.n = np.arange(N)
-        ws.t_5 = np.multiply(ws.n, 3)
+        ws.n = np.arange(N)  # (6)
+        ws.t_5 = np.multiply(ws.n, 3)  # (6)
 
 
 def forward_pass(ws):
@@ -228,8 +242,8 @@ class Inference:
         ws.t_4 = ws.slot_4[:N].reshape(N,)
         ws.t_3 = np.empty((N,), dtype)
         ws.t_6 = np.empty((N,), np.int64)
-        ws.n = np.arange(N)
-        ws.t_5 = np.multiply(ws.n, 3)
+        ws.n = np.arange(N)  # (6)
+        ws.t_5 = np.multiply(ws.n, 3)  # (6)
 
 
 def inference_pass(ws):
@@ -289,7 +303,7 @@ class PerSample:
         ws.t_3 = np.empty((N, 3), bool)
         ws.a_1_bar = np.empty((N, 16), dtype)
         ws.z_1_bar = np.empty((N, 16), dtype)
-        ws.k = np.arange(3)
+        ws.k = np.arange(3)  # (21)
 
 
 def per_sample_pass(ws):
@@ -312,23 +326,23 @@ def per_sample_pass(ws):
     np.add.reduce(ws.p, axis=1, out=ws.t_2)  # (4)
     # (5) p[n,k] = exp(z_2[n,k] - l[n])
     np.divide(ws.p, ws.t_2[:, None], out=ws.p)  # (5)
-    # z_2_bar[n,k] = p[n,k] - (k == y[n])
-    np.equal(ws.k, ws.y[:, None], out=ws.t_3)
-    np.subtract(ws.p, ws.t_3, out=ws.z_2_bar)
-    # b_2_bar[n,k] = z_2_bar[n,k]
-    np.copyto(ws.b_2_bar, ws.z_2_bar)
-    # W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
-    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)
+    # (21) z_2_bar[n,k] = p[n,k] - (k == y[n])
+    np.equal(ws.k, ws.y[:, None], out=ws.t_3)  # (21)
+    np.subtract(ws.p, ws.t_3, out=ws.z_2_bar)  # (21)
+    # (22) b_2_bar[n,k] = z_2_bar[n,k]
+    np.copyto(ws.b_2_bar, ws.z_2_bar)  # (22)
+    # (23) W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
+    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)  # (23)
     # (10) a_1_bar[n,j] = sum[k](z_2_bar[n,k]*W_2[j,k])
     np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.a_1_bar)  # (10)
     # (11) z_1_bar[n,j] = (1 - a_1[n,j])*a_1[n,j]*a_1_bar[n,j]
     np.subtract(1, ws.a_1, out=ws.z_1_bar)  # (11)
     np.multiply(ws.z_1_bar, ws.a_1, out=ws.z_1_bar)  # (11)
     np.multiply(ws.z_1_bar, ws.a_1_bar, out=ws.z_1_bar)  # (11)
-    # b_1_bar[n,j] = z_1_bar[n,j]
-    np.copyto(ws.b_1_bar, ws.z_1_bar)
-    # W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
-    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)
+    # (24) b_1_bar[n,j] = z_1_bar[n,j]
+    np.copyto(ws.b_1_bar, ws.z_1_bar)  # (24)
+    # (25) W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
+    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)  # (25)
 
 
 class Optimizer:
@@ -337,8 +351,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.01, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (15)
+        ws.v = np.zeros_like(w)  # (16)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -377,42 +391,44 @@ def update(ws):
 def weighted_loss(z_2, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_2."""
     N = len(z_2)
-    # l[n] = logsumexp[k](z_2[n,k])
-    t_1 = np.maximum.reduce(z_2, axis=1)
-    p = np.subtract(z_2, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    t_3 = np.log(t_2)
-    # p[n,k] = exp(z_2[n,k] - l[n])
-    np.divide(p, t_2[:, None], out=p)
-    # L = mean[n]((l[n] - z_2[n,y[n]])*sample_weight[n])
-    n = np.arange(N)
-    t_4 = z_2[n, y]
-    np.subtract(t_4, t_1, out=t_4)
-    np.subtract(t_3, t_4, out=t_3)
-    t_5 = np.vdot(t_3, sample_weight)
-    L = t_5 / N
-    # z_2_bar[n,k] = (p[n,k] - (k == y[n]))*sample_weight[n]/N
-    z_2_bar = p.copy()
-    z_2_bar[n, y] -= 1
-    t_6 = np.divide(sample_weight, N)
-    np.multiply(t_6[:, None], z_2_bar, out=z_2_bar)
+    # (4) l[n] = logsumexp[k](z_2[n,k])
+    t_1 = np.maximum.reduce(z_2, axis=1)  # (4)
+    p = np.subtract(z_2, t_1[:, None])  # (4)
+    np.exp(p, out=p)  # (4)
+    t_2 = np.add.reduce(p, axis=1)  # (4)
+    t_3 = np.log(t_2)  # (4)
+    # (5) p[n,k] = exp(z_2[n,k] - l[n])
+    np.divide(p, t_2[:, None], out=p)  # (5)
+    # (18) L = mean[n]((l[n] - z_2[n,y[n]])*sample_weight[n])
+    n = np.arange(N)  # (18)
+    t_4 = z_2[n, y]  # (18)
+    np.subtract(t_4, t_1, out=t_4)  # (18)
+    np.subtract(t_3, t_4, out=t_3)  # (18)
+    t_5 = np.vdot(t_3, sample_weight)  # (18)
+    L = t_5 / N  # (18)
+    # (19) z_2_bar[n,k] = (p[n,k] - (k == y[n]))*sample_weight[n]/N
+    z_2_bar = p.copy()  # (19)
+    z_2_bar[n, y] -= 1  # (19)
+    t_6 = np.divide(sample_weight, N)  # (19)
+    np.multiply(t_6[:, None], z_2_bar, out=z_2_bar)  # (19)
     return L, z_2_bar
 
 
 def probabilities(z_2):
     """p[n,k] = exp(z_2[n,k])/sum[l](exp(z_2[n,l]))"""
-    t_1 = np.maximum.reduce(z_2, axis=1)
-    p = np.subtract(z_2, t_1[:, None])
-    np.exp(p, out=p)
-    t_2 = np.add.reduce(p, axis=1)
-    np.divide(p, t_2[:, None], out=p)
+    # (5) p[n,k] = exp(z_2[n,k] - l[n])
+    t_1 = np.maximum.reduce(z_2, axis=1)  # (5)
+    p = np.subtract(z_2, t_1[:, None])  # (5)
+    np.exp(p, out=p)  # (5)
+    t_2 = np.add.reduce(p, axis=1)  # (5)
+    np.divide(p, t_2[:, None], out=p)  # (5)
     return p
 
 
 def labels(z_2):
     """c[n] = argmax[k](z_2[n,k])"""
-    c = np.argmax(z_2, axis=1)
+    # (20) c[n] = argmax[k](z_2[n,k])
+    c = np.argmax(z_2, axis=1)  # (20)
     return c.astype(np.int64, copy=False)
 
 

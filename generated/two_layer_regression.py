@@ -8,9 +8,18 @@
 193 parameters, float64. Loss: mse. Optimizer: sgd, learning_rate = 0.01, l2 = 0.001.
 
 Generated from two_layer_regression.toml by `derive generate`; change the spec and generate it
-again, never this file. It needs NumPy only. A number such as (7) is that of an equation:
-two_layer_regression.tex derives each of them under the same number. Those from (13) on are the
-equations of sgd.
+again, never this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+two_layer_regression.html and two_layer_regression.tex derive it under this number, and `derive
+explain` tells what stands behind a line.
+
+    (1) to (4)    the forward pass and the loss
+    (5) to (12)   the cotangents
+    (13) to (14)  a step of sgd
+    (15) to (16)  the loss with a weight for each sample
+    (17) to (21)  the gradient of each sample
+    (22) to (23)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
@@ -49,10 +58,14 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["dense_1.W"][...] = 0.9607689228305228*draw.random((10, 16)) - 0.4803844614152614
-    params["dense_1.b"][...] = 0
-    params["dense_2.W"][...] = 1.1881770515720091*draw.random((16, 1)) - 0.5940885257860046
-    params["dense_2.b"][...] = 0
+    params["dense_1.W"][...] = (  # (22)
+        0.9607689228305228*draw.random((10, 16)) - 0.4803844614152614
+    )
+    params["dense_1.b"][...] = 0  # (23)
+    params["dense_2.W"][...] = (  # (22)
+        1.1881770515720091*draw.random((16, 1)) - 0.5940885257860046
+    )
+    params["dense_2.b"][...] = 0  # (23)
     return params
 
 
@@ -255,23 +268,23 @@ def per_sample_pass(ws):
     # (3) z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]
     np.matmul(ws.a_1, ws.W_2, out=ws.z_2)  # (3)
     np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (3)
-    # z_2_bar[n,k] = 2*(z_2[n,k] - y[n,k])
-    np.subtract(ws.z_2, ws.y, out=ws.z_2_bar)
-    np.multiply(ws.z_2_bar, 2, out=ws.z_2_bar)
-    # b_2_bar[n,k] = z_2_bar[n,k]
-    np.copyto(ws.b_2_bar, ws.z_2_bar)
-    # W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
-    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)
+    # (17) z_2_bar[n,k] = 2*(z_2[n,k] - y[n,k])
+    np.subtract(ws.z_2, ws.y, out=ws.z_2_bar)  # (17)
+    np.multiply(ws.z_2_bar, 2, out=ws.z_2_bar)  # (17)
+    # (18) b_2_bar[n,k] = z_2_bar[n,k]
+    np.copyto(ws.b_2_bar, ws.z_2_bar)  # (18)
+    # (19) W_2_bar[n,j,k] = a_1[n,j]*z_2_bar[n,k]
+    np.multiply(ws.z_2_bar[:, None], ws.a_1[:, :, None], out=ws.W_2_bar)  # (19)
     # (8) a_1_bar[n,j] = sum[k](z_2_bar[n,k]*W_2[j,k])
     np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.a_1_bar)  # (8)
     # (9) z_1_bar[n,j] = (1 - a_1[n,j]**2)*a_1_bar[n,j]
     np.square(ws.a_1, out=ws.z_1_bar)  # (9)
     np.subtract(1, ws.z_1_bar, out=ws.z_1_bar)  # (9)
     np.multiply(ws.z_1_bar, ws.a_1_bar, out=ws.z_1_bar)  # (9)
-    # b_1_bar[n,j] = z_1_bar[n,j]
-    np.copyto(ws.b_1_bar, ws.z_1_bar)
-    # W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
-    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)
+    # (20) b_1_bar[n,j] = z_1_bar[n,j]
+    np.copyto(ws.b_1_bar, ws.z_1_bar)  # (20)
+    # (21) W_1_bar[n,i,j] = x[n,i]*z_1_bar[n,j]
+    np.multiply(ws.z_1_bar[:, None], ws.x[:, :, None], out=ws.W_1_bar)  # (21)
 
 
 class Optimizer:
@@ -306,15 +319,15 @@ def update(ws):
 def weighted_loss(z_2, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of z_2."""
     N = len(z_2)
-    # L = mean[n,k]((z_2[n,k] - y[n,k])**2*sample_weight[n])
-    z_2_bar = np.subtract(z_2, y)
-    t_1 = np.square(z_2_bar)
-    t_2 = np.add.reduce(t_1, axis=1)
-    t_3 = np.vdot(t_2, sample_weight)
-    L = t_3 / N
-    # z_2_bar[n,k] = 2*sample_weight[n]*(z_2[n,k] - y[n,k])/N
-    t_4 = np.multiply(sample_weight, 2 / N)
-    np.multiply(t_4[:, None], z_2_bar, out=z_2_bar)
+    # (15) L = mean[n,k]((z_2[n,k] - y[n,k])**2*sample_weight[n])
+    z_2_bar = np.subtract(z_2, y)  # (15)
+    t_1 = np.square(z_2_bar)  # (15)
+    t_2 = np.add.reduce(t_1, axis=1)  # (15)
+    t_3 = np.vdot(t_2, sample_weight)  # (15)
+    L = t_3 / N  # (15)
+    # (16) z_2_bar[n,k] = 2*sample_weight[n]*(z_2[n,k] - y[n,k])/N
+    t_4 = np.multiply(sample_weight, 2 / N)  # (16)
+    np.multiply(t_4[:, None], z_2_bar, out=z_2_bar)  # (16)
     return L, z_2_bar
 
 

@@ -14,17 +14,27 @@
 712 parameters, float32. Loss: contrastive. Optimizer: adam, learning_rate = 0.001.
 
 Generated from wine_siamese.toml by `derive generate`; change the spec and generate it again, never
-this file. It needs NumPy only. A number such as (7) is that of an equation: wine_siamese.tex
-derives each of them under the same number. Those from (27) on are the equations of adam.
+this file. It needs NumPy only.
+
+A number such as (7) in a comment is that of the equation which the line computes a part of:
+wine_siamese.html and wine_siamese.tex derive it under this number, and `derive explain` tells what
+stands behind a line.
+
+    (1) to (12)   the forward pass and the loss
+    (13) to (24)  the cotangents
+    (25) to (27)  a step of adam
+    (28) to (29)  the loss with a weight for each sample
+    (30) to (34)  the gradient of each sample
+    (35) to (36)  initial values
 
 `W_bar` is the cotangent of `W`, the derivative of the loss by it. N is the number of samples in a
 batch; the axes of an array are the indices that its equation has, in order. `w` and `w_bar` hold
 all parameters and their cotangents one after the other, element p.
 
 Where a derivative does not exist: of equal arguments of a maximum or minimum the first has the
-whole derivative; at the border of two cases it is that of the case which holds there.
+whole derivative.
 
-A gradient on a batch of 64 takes 554,184 floating-point operations and moves 413,164 bytes.
+A gradient on a batch of 64 takes 553,608 floating-point operations and moves 409,324 bytes.
 """
 
 from __future__ import annotations
@@ -57,10 +67,14 @@ def init(seed=0):
     """Fresh parameters, {public name: array}; `seed` may be a `numpy.random.Generator`."""
     draw = np.random.default_rng(seed)
     params = _views(np.zeros(sum(map(math.prod, ARRAYS.values())), DTYPE), ARRAYS)
-    params["hidden.W"][...] = 0.7302967433402214*draw.random((13, 32)) - 0.3651483716701107
-    params["hidden.b"][...] = 0
-    params["code.W"][...] = 0.7745966692414834*draw.random((32, 8)) - 0.3872983346207417
-    params["code.b"][...] = 0
+    params["hidden.W"][...] = (  # (35)
+        0.7302967433402214*draw.random((13, 32)) - 0.3651483716701107
+    )
+    params["hidden.b"][...] = 0  # (36)
+    params["code.W"][...] = (  # (35)
+        0.7745966692414834*draw.random((32, 8)) - 0.3872983346207417
+    )
+    params["code.b"][...] = 0  # (36)
     return params
 
 
@@ -142,52 +156,47 @@ class Training:
         ws.slot_2 = np.empty(16*N, dtype)
         ws.z_3 = ws.slot_2[:8*N].reshape(N, 8)
         ws.t_2 = ws.slot_2[:8*N].reshape(N, 8)
-        ws.t_21 = ws.slot_2[:16*N].reshape(N, 8, 2)
+        ws.t_18 = ws.slot_2[:16*N].reshape(N, 8, 2)
         ws.slot_3 = np.empty(32*N, dtype)
         ws.z_5 = ws.slot_3[:32*N].reshape(N, 32)
         ws.a_5 = ws.slot_3[:32*N].reshape(N, 32)
         ws.a_2_bar = ws.slot_3[:32*N].reshape(N, 32)
-        ws.t_28 = ws.slot_3[:13*N].reshape(N, 13)
+        ws.t_25 = ws.slot_3[:13*N].reshape(N, 13)
         ws.slot_4 = np.empty(8*N, dtype)
         ws.z_6 = ws.slot_4[:8*N].reshape(N, 8)
-        ws.t_18 = ws.slot_4[:2*N].reshape(N, 2)
+        ws.t_15 = ws.slot_4[:2*N].reshape(N, 2)
         ws.z_6_bar = ws.slot_4[:8*N].reshape(N, 8)
         ws.y_7 = np.empty((N, 2, 8), dtype)
         ws.s = np.empty((N,), dtype)
         ws.t_12 = ws.s
-        ws.t_17 = ws.s
         ws.r = np.empty((N,), dtype)
-        ws.t_10 = ws.r
-        ws.s_bar = ws.r
         ws.t_3 = np.empty((N,), dtype)
-        ws.r_bar = ws.t_3
+        ws.t_13 = ws.t_3
+        ws.t_14 = ws.t_3
         ws.t_4 = np.empty((N,), dtype)
-        ws.t_9 = ws.t_4
         ws.t_5 = np.empty((N,), dtype)
-        ws.t_6 = np.empty((N,), dtype)
-        ws.t_8 = np.empty((N,), bool)
-        ws.t_11 = ws.t_8
+        ws.t_11 = np.empty((N,), bool)
         ws.y_7_bar = np.empty((N, 2, 8), dtype)
-        ws.slot_14 = np.empty(32*N, dtype)
-        ws.a_5_bar = ws.slot_14[:32*N].reshape(N, 32)
-        ws.z_3_bar = ws.slot_14[:8*N].reshape(N, 8)
-        ws.t_27 = ws.slot_14[:13*N].reshape(N, 13)
+        ws.slot_13 = np.empty(32*N, dtype)
+        ws.a_5_bar = ws.slot_13[:32*N].reshape(N, 32)
+        ws.z_3_bar = ws.slot_13[:8*N].reshape(N, 8)
+        ws.t_24 = ws.slot_13[:13*N].reshape(N, 13)
         ws.z_5_bar = np.empty((N, 32), dtype)
-        ws.slot_16 = np.empty(32, dtype)
-        ws.t_23 = ws.slot_16[:8].reshape(8,)
-        ws.t_25 = ws.slot_16[:32].reshape(32,)
-        ws.slot_17 = np.empty(416, dtype)
-        ws.t_24 = ws.slot_17[:256].reshape(32, 8)
-        ws.t_26 = ws.slot_17[:416].reshape(13, 32)
-        ws.s_1 = np.arange(2)
-        ws.t_1 = np.equal(ws.s_1, 0)
-        ws.t_13 = np.equal(ws.s_1, 1)
-        ws.t_14 = ws.t_1.astype(dtype)
-        ws.t_15 = ws.t_13.astype(dtype)
-        ws.t_16 = np.subtract(ws.t_14, ws.t_15)
-        ws.t_19 = np.logical_not(ws.t_1)
-        ws.t_20 = ws.t_19.astype(dtype)
-        ws.t_22 = ws.t_1.astype(dtype)
+        ws.slot_15 = np.empty(32, dtype)
+        ws.t_20 = ws.slot_15[:8].reshape(8,)
+        ws.t_22 = ws.slot_15[:32].reshape(32,)
+        ws.slot_16 = np.empty(416, dtype)
+        ws.t_21 = ws.slot_16[:256].reshape(32, 8)
+        ws.t_23 = ws.slot_16[:416].reshape(13, 32)
+        ws.s_1 = np.arange(2)  # (9)
+        ws.t_1 = np.equal(ws.s_1, 0)  # (9)
+        ws.t_7 = np.equal(ws.s_1, 1)  # (13)
+        ws.t_8 = ws.t_1.astype(dtype)  # (13)
+        ws.t_9 = ws.t_7.astype(dtype)  # (13)
+        ws.t_10 = np.subtract(ws.t_8, ws.t_9)  # (13)
+        ws.t_16 = np.logical_not(ws.t_1)  # (14)
+        ws.t_17 = ws.t_16.astype(dtype)  # (14)
+        ws.t_19 = ws.t_1.astype(dtype)  # (17)
 
 
 def forward_pass(ws):
@@ -211,7 +220,7 @@ def forward_pass(ws):
     np.add(ws.z_6, ws.b_3, out=ws.z_6)  # (8)
     # (9) y_7[n,s,k] = where(s == 0, z_3[n,k], z_6[n,k])
     np.copyto(ws.y_7, ws.z_6[:, None])  # (9)
-    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])
+    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])  # (9)
     # (10) s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
     np.subtract(ws.y_7[:, 0], ws.y_7[:, 1], out=ws.t_2)  # (10)
     np.vecdot(ws.t_2, ws.t_2, out=ws.s)  # (10)
@@ -222,91 +231,81 @@ def forward_pass(ws):
     np.square(ws.r, out=ws.t_3)  # (12)
     np.multiply(ws.t_3, ws.y, out=ws.t_3)  # (12)
     np.subtract(1, ws.r, out=ws.t_4)  # (12)
-    np.maximum(ws.t_4, 0, out=ws.t_5)  # (12)
-    np.square(ws.t_5, out=ws.t_5)  # (12)
-    np.subtract(1, ws.y, out=ws.t_6)  # (12)
-    np.multiply(ws.t_5, ws.t_6, out=ws.t_5)  # (12)
-    np.add(ws.t_3, ws.t_5, out=ws.t_3)  # (12)
-    t_7 = np.add.reduce(ws.t_3, axis=None)  # (12)
-    L = t_7 / N  # (12)
+    np.maximum(ws.t_4, 0, out=ws.t_4)  # (12)
+    np.square(ws.t_4, out=ws.t_4)  # (12)
+    np.subtract(1, ws.y, out=ws.t_5)  # (12)
+    np.multiply(ws.t_4, ws.t_5, out=ws.t_4)  # (12)
+    np.add(ws.t_3, ws.t_4, out=ws.t_3)  # (12)
+    t_6 = np.add.reduce(ws.t_3, axis=None)  # (12)
+    L = t_6 / N  # (12)
     return L
 
 
 def loss_backward(ws):
     """The cotangent y_7_bar of the output."""
     N = len(ws.x)
-    # (13) r_bar[n] = (2*r[n]*y[n] + where(0 <= 1 - r[n], -2*(1 - y[n])*maximum(1 - r[n], 0), 0))/N
-    np.multiply(ws.r, ws.y, out=ws.r_bar)  # (13)
-    np.multiply(ws.r_bar, 2, out=ws.r_bar)  # (13)
-    np.less_equal(0, ws.t_4, out=ws.t_8)  # (13)
-    np.subtract(1, ws.y, out=ws.t_9)  # (13)
-    np.subtract(1, ws.r, out=ws.t_10)  # (13)
-    np.maximum(ws.t_10, 0, out=ws.t_10)  # (13)
-    np.multiply(ws.t_9, ws.t_10, out=ws.t_9)  # (13)
-    np.multiply(ws.t_9, -2, out=ws.t_9)  # (13)
-    np.multiply(ws.t_9, ws.t_8, out=ws.t_9)  # (13)
-    np.add(ws.r_bar, ws.t_9, out=ws.r_bar)  # (13)
-    np.divide(ws.r_bar, N, out=ws.r_bar)  # (13)
-    # (14) s_bar[n] = where(1E-24 <= s[n], r_bar[n]/(2*sqrt(maximum(s[n], 1E-24))), 0)
-    np.less_equal(1e-24, ws.s, out=ws.t_11)  # (14)
-    np.maximum(ws.s, 1e-24, out=ws.t_12)  # (14)
-    np.maximum(ws.t_12, 1e-24, out=ws.t_12)  # (14)
-    np.sqrt(ws.t_12, out=ws.t_12)  # (14)
-    np.multiply(ws.r_bar, 0.5, out=ws.s_bar)  # (14)
-    np.divide(ws.s_bar, ws.t_12, out=ws.s_bar)  # (14)
-    np.multiply(ws.s_bar, ws.t_11, out=ws.s_bar)  # (14)
-    # (15) y_7_bar[n,s,k] = 2*s_bar[n]*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))
-    np.multiply(ws.s_bar, 2, out=ws.t_17)  # (15)
-    np.multiply(ws.t_17[:, None], ws.t_16, out=ws.t_18)  # (15)
-    np.multiply(ws.t_18[:, :, None], ws.t_2[:, None], out=ws.y_7_bar)  # (15)
+    # (13) y_7_bar[n,s,k] = 2*where(1E-24 <= s[n], (maximum(1 - r[n], 0)*(y[n] - 1) +
+    #     r[n]*y[n])/r[n], 0)*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))/N
+    np.less_equal(1e-24, ws.s, out=ws.t_11)  # (13)
+    np.subtract(ws.y, 1, out=ws.t_12)  # (13)
+    np.subtract(1, ws.r, out=ws.t_13)  # (13)
+    np.maximum(ws.t_13, 0, out=ws.t_13)  # (13)
+    np.multiply(ws.t_12, ws.t_13, out=ws.t_12)  # (13)
+    np.multiply(ws.r, ws.y, out=ws.t_14)  # (13)
+    np.add(ws.t_12, ws.t_14, out=ws.t_12)  # (13)
+    np.divide(ws.t_12, ws.r, out=ws.t_12)  # (13)
+    np.multiply(ws.t_12, ws.t_11, out=ws.t_12)  # (13)
+    np.multiply(ws.t_12, 2 / N, out=ws.t_12)  # (13)
+    np.multiply(ws.t_12[:, None], ws.t_10, out=ws.t_15)  # (13)
+    np.multiply(ws.t_15[:, :, None], ws.t_2[:, None], out=ws.y_7_bar)  # (13)
 
 
 def backward_pass(ws):
     """The cotangents of all parameters, from y_7_bar."""
     N = len(ws.x)
-    # (16) z_6_bar[n,k] = sum[s](where(not (s == 0), y_7_bar[n,s,k], 0))
-    np.copyto(ws.t_21, ws.y_7_bar.transpose(0, 2, 1))  # (16)
-    np.matmul(ws.t_21.reshape(8*N, 2), ws.t_20, out=ws.z_6_bar.reshape(8*N,))  # (16)
-    # (17) a_5_bar[n,j] = sum[k](z_6_bar[n,k]*W_3[j,k])
-    np.matmul(ws.z_6_bar, ws.W_3.T, out=ws.a_5_bar)  # (17)
-    # (18) z_5_bar[n,j] = (1 - a_5[n,j]**2)*a_5_bar[n,j]
-    np.square(ws.a_5, out=ws.z_5_bar)  # (18)
-    np.subtract(1, ws.z_5_bar, out=ws.z_5_bar)  # (18)
-    np.multiply(ws.z_5_bar, ws.a_5_bar, out=ws.z_5_bar)  # (18)
-    # (19) z_3_bar[n,k] = sum[s](where(s == 0, y_7_bar[n,s,k], 0))
-    np.matmul(ws.t_21.reshape(8*N, 2), ws.t_22, out=ws.z_3_bar.reshape(8*N,))  # (19)
-    # (20) b_3_bar[k] = sum[n](z_3_bar[n,k]) + sum[n](z_6_bar[n,k])
-    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (20)
-    np.add.reduce(ws.z_6_bar, axis=0, out=ws.t_23)  # (20)
-    np.add(ws.b_3_bar, ws.t_23, out=ws.b_3_bar)  # (20)
-    # (21) W_3_bar[j,k] = sum[n](a_2[n,j]*z_3_bar[n,k]) + sum[n](a_5[n,j]*z_6_bar[n,k])
-    np.matmul(ws.a_2.T, ws.z_3_bar, out=ws.W_3_bar)  # (21)
-    np.matmul(ws.a_5.T, ws.z_6_bar, out=ws.t_24)  # (21)
-    np.add(ws.W_3_bar, ws.t_24, out=ws.W_3_bar)  # (21)
-    # (22) a_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
-    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.a_2_bar)  # (22)
-    # (23) z_2_bar[n,j] = (1 - a_2[n,j]**2)*a_2_bar[n,j]
-    np.square(ws.a_2, out=ws.z_2_bar)  # (23)
-    np.subtract(1, ws.z_2_bar, out=ws.z_2_bar)  # (23)
-    np.multiply(ws.z_2_bar, ws.a_2_bar, out=ws.z_2_bar)  # (23)
-    # (24) b_2_bar[j] = sum[n](z_2_bar[n,j]) + sum[n](z_5_bar[n,j])
-    np.add.reduce(ws.z_2_bar, axis=0, out=ws.t_25)  # (24)
-    np.add.reduce(ws.z_5_bar, axis=0, out=ws.b_2_bar)  # (24)
-    np.add(ws.b_2_bar, ws.t_25, out=ws.b_2_bar)  # (24)
-    # (25) W_2_bar[i,j] = sum[n](y_1[n,i]*z_2_bar[n,j]) + sum[n](y_4[n,i]*z_5_bar[n,j])
-    np.matmul(ws.x[:, 0].T, ws.z_2_bar, out=ws.W_2_bar)  # (25)
-    np.matmul(ws.x[:, 1].T, ws.z_5_bar, out=ws.t_26)  # (25)
-    np.add(ws.W_2_bar, ws.t_26, out=ws.W_2_bar)  # (25)
+    # (14) z_6_bar[n,k] = sum[s](where(not (s == 0), y_7_bar[n,s,k], 0))
+    np.copyto(ws.t_18, ws.y_7_bar.transpose(0, 2, 1))  # (14)
+    np.matmul(ws.t_18.reshape(8*N, 2), ws.t_17, out=ws.z_6_bar.reshape(8*N,))  # (14)
+    # (15) a_5_bar[n,j] = sum[k](z_6_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_6_bar, ws.W_3.T, out=ws.a_5_bar)  # (15)
+    # (16) z_5_bar[n,j] = (1 - a_5[n,j]**2)*a_5_bar[n,j]
+    np.square(ws.a_5, out=ws.z_5_bar)  # (16)
+    np.subtract(1, ws.z_5_bar, out=ws.z_5_bar)  # (16)
+    np.multiply(ws.z_5_bar, ws.a_5_bar, out=ws.z_5_bar)  # (16)
+    # (17) z_3_bar[n,k] = sum[s](where(s == 0, y_7_bar[n,s,k], 0))
+    np.matmul(ws.t_18.reshape(8*N, 2), ws.t_19, out=ws.z_3_bar.reshape(8*N,))  # (17)
+    # (18) b_3_bar[k] = sum[n](z_3_bar[n,k]) + sum[n](z_6_bar[n,k])
+    np.add.reduce(ws.z_3_bar, axis=0, out=ws.b_3_bar)  # (18)
+    np.add.reduce(ws.z_6_bar, axis=0, out=ws.t_20)  # (18)
+    np.add(ws.b_3_bar, ws.t_20, out=ws.b_3_bar)  # (18)
+    # (19) W_3_bar[j,k] = sum[n](a_2[n,j]*z_3_bar[n,k]) + sum[n](a_5[n,j]*z_6_bar[n,k])
+    np.matmul(ws.a_2.T, ws.z_3_bar, out=ws.W_3_bar)  # (19)
+    np.matmul(ws.a_5.T, ws.z_6_bar, out=ws.t_21)  # (19)
+    np.add(ws.W_3_bar, ws.t_21, out=ws.W_3_bar)  # (19)
+    # (20) a_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.a_2_bar)  # (20)
+    # (21) z_2_bar[n,j] = (1 - a_2[n,j]**2)*a_2_bar[n,j]
+    np.square(ws.a_2, out=ws.z_2_bar)  # (21)
+    np.subtract(1, ws.z_2_bar, out=ws.z_2_bar)  # (21)
+    np.multiply(ws.z_2_bar, ws.a_2_bar, out=ws.z_2_bar)  # (21)
+    # (22) b_2_bar[j] = sum[n](z_2_bar[n,j]) + sum[n](z_5_bar[n,j])
+    np.add.reduce(ws.z_2_bar, axis=0, out=ws.t_22)  # (22)
+    np.add.reduce(ws.z_5_bar, axis=0, out=ws.b_2_bar)  # (22)
+    np.add(ws.b_2_bar, ws.t_22, out=ws.b_2_bar)  # (22)
+    # (23) W_2_bar[i,j] = sum[n](y_1[n,i]*z_2_bar[n,j]) + sum[n](y_4[n,i]*z_5_bar[n,j])
+    np.matmul(ws.x[:, 0].T, ws.z_2_bar, out=ws.W_2_bar)  # (23)
+    np.matmul(ws.x[:, 1].T, ws.z_5_bar, out=ws.t_23)  # (23)
+    np.add(ws.W_2_bar, ws.t_23, out=ws.W_2_bar)  # (23)
 
 
 def input_pass(ws):
     """The cotangent x_bar of the input, after those of the parameters."""
-    # (26) x_bar[n,s,i] = sum[j](z_2_bar[n,j]*W_2[i,j])*(s == 0) +
+    # (24) x_bar[n,s,i] = sum[j](z_2_bar[n,j]*W_2[i,j])*(s == 0) +
     #     sum[j](z_5_bar[n,j]*W_2[i,j])*(s == 1)
-    np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.t_27)  # (26)
-    np.matmul(ws.z_5_bar, ws.W_2.T, out=ws.t_28)  # (26)
-    ws.x_bar[:, 0] = ws.t_27  # (26)
-    ws.x_bar[:, 1] = ws.t_28  # (26)
+    np.matmul(ws.z_2_bar, ws.W_2.T, out=ws.t_24)  # (24)
+    np.matmul(ws.z_5_bar, ws.W_2.T, out=ws.t_25)  # (24)
+    ws.x_bar[:, 0] = ws.t_24  # (24)
+    ws.x_bar[:, 1] = ws.t_25  # (24)
 
 
 class Inference:
@@ -334,8 +333,8 @@ class Inference:
         ws.t_4 = ws.s
         ws.t_3 = np.empty((N,), dtype)
         ws.t_5 = np.empty((N,), dtype)
-        ws.s_1 = np.arange(2)
-        ws.t_1 = np.equal(ws.s_1, 0)
+        ws.s_1 = np.arange(2)  # (9)
+        ws.t_1 = np.equal(ws.s_1, 0)  # (9)
 
 
 def inference_pass(ws):
@@ -358,7 +357,7 @@ def inference_pass(ws):
     np.add(ws.z_6, ws.b_3, out=ws.z_6)  # (8)
     # (9) y_7[n,s,k] = where(s == 0, z_3[n,k], z_6[n,k])
     np.copyto(ws.y_7, ws.z_6[:, None])  # (9)
-    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])
+    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])  # (9)
     return ws.y_7
 
 
@@ -403,13 +402,13 @@ class PerSample:
         ws.slot_2 = np.empty(16*N, dtype)
         ws.z_3 = ws.slot_2[:8*N].reshape(N, 8)
         ws.t_2 = ws.slot_2[:8*N].reshape(N, 8)
-        ws.t_17 = ws.slot_2[:16*N].reshape(N, 8, 2)
+        ws.t_14 = ws.slot_2[:16*N].reshape(N, 8, 2)
         ws.z_5 = np.empty((N, 32), dtype)
         ws.a_5 = ws.z_5
         ws.a_2_bar = ws.z_5
         ws.slot_4 = np.empty(8*N, dtype)
         ws.z_6 = ws.slot_4[:8*N].reshape(N, 8)
-        ws.t_14 = ws.slot_4[:2*N].reshape(N, 2)
+        ws.t_11 = ws.slot_4[:2*N].reshape(N, 2)
         ws.z_6_bar = ws.slot_4[:8*N].reshape(N, 8)
         ws.slot_5 = np.empty(32*N, dtype)
         ws.y_7 = ws.slot_5[:16*N].reshape(N, 2, 8)
@@ -418,28 +417,23 @@ class PerSample:
         ws.z_3_bar = ws.slot_5[:8*N].reshape(N, 8)
         ws.s = np.empty((N,), dtype)
         ws.t_8 = ws.s
-        ws.t_13 = ws.s
         ws.r = np.empty((N,), dtype)
-        ws.t_6 = ws.r
-        ws.s_bar = ws.r
-        ws.r_bar = np.empty((N,), dtype)
-        ws.t_3 = np.empty((N,), dtype)
-        ws.t_5 = ws.t_3
-        ws.t_4 = np.empty((N,), bool)
-        ws.t_7 = ws.t_4
+        ws.t_7 = np.empty((N,), bool)
+        ws.t_9 = np.empty((N,), dtype)
+        ws.t_10 = ws.t_9
         ws.z_5_bar = np.empty((N, 32), dtype)
-        ws.slot_12 = np.empty(416*N, dtype)
-        ws.t_19 = ws.slot_12[:256*N].reshape(N, 32, 8)
-        ws.t_20 = ws.slot_12[:416*N].reshape(N, 13, 32)
-        ws.s_1 = np.arange(2)
-        ws.t_1 = np.equal(ws.s_1, 0)
-        ws.t_9 = np.equal(ws.s_1, 1)
-        ws.t_10 = ws.t_1.astype(dtype)
-        ws.t_11 = ws.t_9.astype(dtype)
-        ws.t_12 = np.subtract(ws.t_10, ws.t_11)
-        ws.t_15 = np.logical_not(ws.t_1)
-        ws.t_16 = ws.t_15.astype(dtype)
-        ws.t_18 = ws.t_1.astype(dtype)
+        ws.slot_11 = np.empty(416*N, dtype)
+        ws.t_16 = ws.slot_11[:256*N].reshape(N, 32, 8)
+        ws.t_17 = ws.slot_11[:416*N].reshape(N, 13, 32)
+        ws.s_1 = np.arange(2)  # (9)
+        ws.t_1 = np.equal(ws.s_1, 0)  # (9)
+        ws.t_3 = np.equal(ws.s_1, 1)  # (30)
+        ws.t_4 = ws.t_1.astype(dtype)  # (30)
+        ws.t_5 = ws.t_3.astype(dtype)  # (30)
+        ws.t_6 = np.subtract(ws.t_4, ws.t_5)  # (30)
+        ws.t_12 = np.logical_not(ws.t_1)  # (14)
+        ws.t_13 = ws.t_12.astype(dtype)  # (14)
+        ws.t_15 = ws.t_1.astype(dtype)  # (17)
 
 
 def per_sample_pass(ws):
@@ -463,66 +457,56 @@ def per_sample_pass(ws):
     np.add(ws.z_6, ws.b_3, out=ws.z_6)  # (8)
     # (9) y_7[n,s,k] = where(s == 0, z_3[n,k], z_6[n,k])
     np.copyto(ws.y_7, ws.z_6[:, None])  # (9)
-    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])
+    np.copyto(ws.y_7, ws.z_3[:, None], where=ws.t_1[:, None])  # (9)
     # (10) s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
     np.subtract(ws.y_7[:, 0], ws.y_7[:, 1], out=ws.t_2)  # (10)
     np.vecdot(ws.t_2, ws.t_2, out=ws.s)  # (10)
     # (11) r[n] = sqrt(maximum(s[n], 1E-24))
     np.maximum(ws.s, 1e-24, out=ws.r)  # (11)
     np.sqrt(ws.r, out=ws.r)  # (11)
-    # r_bar[n] = 2*r[n]*y[n] + where(0 <= 1 - r[n], -2*(1 - y[n])*maximum(1 - r[n], 0), 0)
-    np.multiply(ws.r, ws.y, out=ws.r_bar)
-    np.multiply(ws.r_bar, 2, out=ws.r_bar)
-    np.subtract(1, ws.r, out=ws.t_3)
-    np.less_equal(0, ws.t_3, out=ws.t_4)
-    np.subtract(1, ws.y, out=ws.t_5)
-    np.subtract(1, ws.r, out=ws.t_6)
-    np.maximum(ws.t_6, 0, out=ws.t_6)
-    np.multiply(ws.t_5, ws.t_6, out=ws.t_5)
-    np.multiply(ws.t_5, -2, out=ws.t_5)
-    np.multiply(ws.t_5, ws.t_4, out=ws.t_5)
-    np.add(ws.r_bar, ws.t_5, out=ws.r_bar)
-    # (14) s_bar[n] = where(1E-24 <= s[n], r_bar[n]/(2*sqrt(maximum(s[n], 1E-24))), 0)
-    np.less_equal(1e-24, ws.s, out=ws.t_7)  # (14)
-    np.maximum(ws.s, 1e-24, out=ws.t_8)  # (14)
-    np.maximum(ws.t_8, 1e-24, out=ws.t_8)  # (14)
-    np.sqrt(ws.t_8, out=ws.t_8)  # (14)
-    np.multiply(ws.r_bar, 0.5, out=ws.s_bar)  # (14)
-    np.divide(ws.s_bar, ws.t_8, out=ws.s_bar)  # (14)
-    np.multiply(ws.s_bar, ws.t_7, out=ws.s_bar)  # (14)
-    # (15) y_7_bar[n,s,k] = 2*s_bar[n]*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))
-    np.multiply(ws.s_bar, 2, out=ws.t_13)  # (15)
-    np.multiply(ws.t_13[:, None], ws.t_12, out=ws.t_14)  # (15)
-    np.multiply(ws.t_14[:, :, None], ws.t_2[:, None], out=ws.y_7_bar)  # (15)
-    # (16) z_6_bar[n,k] = sum[s](where(not (s == 0), y_7_bar[n,s,k], 0))
-    np.copyto(ws.t_17, ws.y_7_bar.transpose(0, 2, 1))  # (16)
-    np.matmul(ws.t_17.reshape(8*N, 2), ws.t_16, out=ws.z_6_bar.reshape(8*N,))  # (16)
-    # (17) a_5_bar[n,j] = sum[k](z_6_bar[n,k]*W_3[j,k])
-    np.matmul(ws.z_6_bar, ws.W_3.T, out=ws.a_5_bar)  # (17)
-    # (18) z_5_bar[n,j] = (1 - a_5[n,j]**2)*a_5_bar[n,j]
-    np.square(ws.a_5, out=ws.z_5_bar)  # (18)
-    np.subtract(1, ws.z_5_bar, out=ws.z_5_bar)  # (18)
-    np.multiply(ws.z_5_bar, ws.a_5_bar, out=ws.z_5_bar)  # (18)
-    # (19) z_3_bar[n,k] = sum[s](where(s == 0, y_7_bar[n,s,k], 0))
-    np.matmul(ws.t_17.reshape(8*N, 2), ws.t_18, out=ws.z_3_bar.reshape(8*N,))  # (19)
-    # b_3_bar[n,k] = z_3_bar[n,k] + z_6_bar[n,k]
-    np.add(ws.z_3_bar, ws.z_6_bar, out=ws.b_3_bar)
-    # W_3_bar[n,j,k] = a_2[n,j]*z_3_bar[n,k] + a_5[n,j]*z_6_bar[n,k]
-    np.multiply(ws.z_3_bar[:, None], ws.a_2[:, :, None], out=ws.W_3_bar)
-    np.multiply(ws.z_6_bar[:, None], ws.a_5[:, :, None], out=ws.t_19)
-    np.add(ws.W_3_bar, ws.t_19, out=ws.W_3_bar)
-    # (22) a_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
-    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.a_2_bar)  # (22)
-    # (23) z_2_bar[n,j] = (1 - a_2[n,j]**2)*a_2_bar[n,j]
-    np.square(ws.a_2, out=ws.z_2_bar)  # (23)
-    np.subtract(1, ws.z_2_bar, out=ws.z_2_bar)  # (23)
-    np.multiply(ws.z_2_bar, ws.a_2_bar, out=ws.z_2_bar)  # (23)
-    # b_2_bar[n,j] = z_2_bar[n,j] + z_5_bar[n,j]
-    np.add(ws.z_5_bar, ws.z_2_bar, out=ws.b_2_bar)
-    # W_2_bar[n,i,j] = y_1[n,i]*z_2_bar[n,j] + y_4[n,i]*z_5_bar[n,j]
-    np.multiply(ws.z_2_bar[:, None], ws.x[:, 0][:, :, None], out=ws.W_2_bar)
-    np.multiply(ws.z_5_bar[:, None], ws.x[:, 1][:, :, None], out=ws.t_20)
-    np.add(ws.W_2_bar, ws.t_20, out=ws.W_2_bar)
+    # (30) y_7_bar[n,s,k] = 2*where(1E-24 <= s[n], (maximum(1 - r[n], 0)*(y[n] - 1) +
+    #     r[n]*y[n])/r[n], 0)*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))
+    np.less_equal(1e-24, ws.s, out=ws.t_7)  # (30)
+    np.subtract(ws.y, 1, out=ws.t_8)  # (30)
+    np.subtract(1, ws.r, out=ws.t_9)  # (30)
+    np.maximum(ws.t_9, 0, out=ws.t_9)  # (30)
+    np.multiply(ws.t_8, ws.t_9, out=ws.t_8)  # (30)
+    np.multiply(ws.r, ws.y, out=ws.t_10)  # (30)
+    np.add(ws.t_8, ws.t_10, out=ws.t_8)  # (30)
+    np.divide(ws.t_8, ws.r, out=ws.t_8)  # (30)
+    np.multiply(ws.t_8, ws.t_7, out=ws.t_8)  # (30)
+    np.multiply(ws.t_8, 2, out=ws.t_8)  # (30)
+    np.multiply(ws.t_8[:, None], ws.t_6, out=ws.t_11)  # (30)
+    np.multiply(ws.t_11[:, :, None], ws.t_2[:, None], out=ws.y_7_bar)  # (30)
+    # (14) z_6_bar[n,k] = sum[s](where(not (s == 0), y_7_bar[n,s,k], 0))
+    np.copyto(ws.t_14, ws.y_7_bar.transpose(0, 2, 1))  # (14)
+    np.matmul(ws.t_14.reshape(8*N, 2), ws.t_13, out=ws.z_6_bar.reshape(8*N,))  # (14)
+    # (15) a_5_bar[n,j] = sum[k](z_6_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_6_bar, ws.W_3.T, out=ws.a_5_bar)  # (15)
+    # (16) z_5_bar[n,j] = (1 - a_5[n,j]**2)*a_5_bar[n,j]
+    np.square(ws.a_5, out=ws.z_5_bar)  # (16)
+    np.subtract(1, ws.z_5_bar, out=ws.z_5_bar)  # (16)
+    np.multiply(ws.z_5_bar, ws.a_5_bar, out=ws.z_5_bar)  # (16)
+    # (17) z_3_bar[n,k] = sum[s](where(s == 0, y_7_bar[n,s,k], 0))
+    np.matmul(ws.t_14.reshape(8*N, 2), ws.t_15, out=ws.z_3_bar.reshape(8*N,))  # (17)
+    # (31) b_3_bar[n,k] = z_3_bar[n,k] + z_6_bar[n,k]
+    np.add(ws.z_3_bar, ws.z_6_bar, out=ws.b_3_bar)  # (31)
+    # (32) W_3_bar[n,j,k] = a_2[n,j]*z_3_bar[n,k] + a_5[n,j]*z_6_bar[n,k]
+    np.multiply(ws.z_3_bar[:, None], ws.a_2[:, :, None], out=ws.W_3_bar)  # (32)
+    np.multiply(ws.z_6_bar[:, None], ws.a_5[:, :, None], out=ws.t_16)  # (32)
+    np.add(ws.W_3_bar, ws.t_16, out=ws.W_3_bar)  # (32)
+    # (20) a_2_bar[n,j] = sum[k](z_3_bar[n,k]*W_3[j,k])
+    np.matmul(ws.z_3_bar, ws.W_3.T, out=ws.a_2_bar)  # (20)
+    # (21) z_2_bar[n,j] = (1 - a_2[n,j]**2)*a_2_bar[n,j]
+    np.square(ws.a_2, out=ws.z_2_bar)  # (21)
+    np.subtract(1, ws.z_2_bar, out=ws.z_2_bar)  # (21)
+    np.multiply(ws.z_2_bar, ws.a_2_bar, out=ws.z_2_bar)  # (21)
+    # (33) b_2_bar[n,j] = z_2_bar[n,j] + z_5_bar[n,j]
+    np.add(ws.z_5_bar, ws.z_2_bar, out=ws.b_2_bar)  # (33)
+    # (34) W_2_bar[n,i,j] = y_1[n,i]*z_2_bar[n,j] + y_4[n,i]*z_5_bar[n,j]
+    np.multiply(ws.z_2_bar[:, None], ws.x[:, 0][:, :, None], out=ws.W_2_bar)  # (34)
+    np.multiply(ws.z_5_bar[:, None], ws.x[:, 1][:, :, None], out=ws.t_17)  # (34)
+    np.add(ws.W_2_bar, ws.t_17, out=ws.W_2_bar)  # (34)
 
 
 class Optimizer:
@@ -531,8 +515,8 @@ class Optimizer:
     def __init__(ws, w, w_bar):
         ws.learning_rate, ws.g = 0.001, w_bar
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)
-        ws.v = np.zeros_like(w)
+        ws.m = np.zeros_like(w)  # (25)
+        ws.v = np.zeros_like(w)  # (26)
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         tile = min(32768, len(w))  # so many elements stay in the cache
         flat = (w, w_bar, ws.m, ws.v)
@@ -549,78 +533,67 @@ def update(ws):
     t = int(ws.t)
     learning_rate = ws.learning_rate
     for w, g, m, v, slot_1, slot_2 in ws.tiles:
-        # (27) m_next[p] = 0.1*g[p] + 0.9*m[p]
-        np.multiply(m, 0.9, out=m)  # (27)
-        np.multiply(g, 0.1, out=slot_1)  # (27)
-        np.add(m, slot_1, out=m)  # (27)
-        # (28) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
-        np.square(g, out=slot_1)  # (28)
-        np.multiply(slot_1, 0.001, out=slot_1)  # (28)
-        np.multiply(v, 0.999, out=v)  # (28)
-        np.add(slot_1, v, out=v)  # (28)
-        # (29) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
+        # (25) m_next[p] = 0.1*g[p] + 0.9*m[p]
+        np.multiply(m, 0.9, out=m)  # (25)
+        np.multiply(g, 0.1, out=slot_1)  # (25)
+        np.add(m, slot_1, out=m)  # (25)
+        # (26) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
+        np.square(g, out=slot_1)  # (26)
+        np.multiply(slot_1, 0.001, out=slot_1)  # (26)
+        np.multiply(v, 0.999, out=v)  # (26)
+        np.add(slot_1, v, out=v)  # (26)
+        # (27) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
         #     sqrt(v_next[p]/(1 - (0.999)**t))))
-        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (29)
-        np.sqrt(slot_1, out=slot_1)  # (29)
-        np.add(slot_1, 1e-08, out=slot_1)  # (29)
-        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (29)
-        np.divide(slot_2, slot_1, out=slot_2)  # (29)
-        np.subtract(w, slot_2, out=w)  # (29)
+        np.divide(v, 1 - (0.999 ** t), out=slot_1)  # (27)
+        np.sqrt(slot_1, out=slot_1)  # (27)
+        np.add(slot_1, 1e-08, out=slot_1)  # (27)
+        np.multiply(m, learning_rate / (1 - (0.9 ** t)), out=slot_2)  # (27)
+        np.divide(slot_2, slot_1, out=slot_2)  # (27)
+        np.subtract(w, slot_2, out=w)  # (27)
 
 
 def weighted_loss(y_7, y, sample_weight):
     """The loss with a weight for each sample, and the cotangent of y_7."""
     N = len(y_7)
     dtype = y_7.dtype
-    # s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
-    t_1 = np.subtract(y_7[:, 0], y_7[:, 1])
-    s = np.vecdot(t_1, t_1)
-    # r[n] = sqrt(maximum(s[n], 1E-24))
-    r = np.maximum(s, 1e-24)
-    np.sqrt(r, out=r)
-    # L = mean[n]((r[n]**2*y[n] + (1 - y[n])*maximum(1 - r[n], 0)**2)*sample_weight[n])
-    t_2 = np.square(r)
-    np.multiply(t_2, y, out=t_2)
-    t_3 = np.subtract(1, r)
-    t_4 = np.maximum(t_3, 0)
-    np.square(t_4, out=t_4)
-    t_5 = np.subtract(1, y)
-    np.multiply(t_4, t_5, out=t_4)
-    np.add(t_2, t_4, out=t_2)
-    t_6 = np.vdot(t_2, sample_weight)
-    L = t_6 / N
-    # r_bar[n] = (2*r[n]*y[n] + where(0 <= 1 - r[n], -2*(1 - y[n])*maximum(1 - r[n], 0),
-    #     0))*sample_weight[n]/N
-    r_bar = np.multiply(r, y)
-    np.multiply(r_bar, 2, out=r_bar)
-    t_7 = np.less_equal(0, t_3)
-    t_8 = np.subtract(1, y)
-    t_9 = np.subtract(1, r)
-    np.maximum(t_9, 0, out=t_9)
-    np.multiply(t_8, t_9, out=t_8)
-    np.multiply(t_8, -2, out=t_8)
-    np.multiply(t_8, t_7, out=t_8)
-    np.add(r_bar, t_8, out=r_bar)
-    np.multiply(r_bar, sample_weight, out=r_bar)
-    np.divide(r_bar, N, out=r_bar)
-    # s_bar[n] = where(1E-24 <= s[n], r_bar[n]/(2*sqrt(maximum(s[n], 1E-24))), 0)
-    t_10 = np.less_equal(1e-24, s)
-    t_11 = np.maximum(s, 1e-24)
-    np.maximum(t_11, 1e-24, out=t_11)
-    np.sqrt(t_11, out=t_11)
-    s_bar = np.multiply(r_bar, 0.5)
-    np.divide(s_bar, t_11, out=s_bar)
-    np.multiply(s_bar, t_10, out=s_bar)
-    # y_7_bar[n,s,k] = 2*s_bar[n]*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))
-    s_1 = np.arange(2)
-    t_12 = np.equal(s_1, 1)
-    t_13 = np.equal(s_1, 0)
-    t_14 = t_13.astype(dtype)
-    t_15 = t_12.astype(dtype)
-    np.subtract(t_14, t_15, out=t_14)
-    t_16 = np.multiply(s_bar, 2)
-    t_17 = np.multiply(t_16[:, None], t_14)
-    y_7_bar = np.multiply(t_17[:, :, None], t_1[:, None])
+    # (10) s[n] = sum[k]((y_7[n,0,k] - y_7[n,1,k])**2)
+    t_1 = np.subtract(y_7[:, 0], y_7[:, 1])  # (10)
+    s = np.vecdot(t_1, t_1)  # (10)
+    # (11) r[n] = sqrt(maximum(s[n], 1E-24))
+    r = np.maximum(s, 1e-24)  # (11)
+    np.sqrt(r, out=r)  # (11)
+    # (28) L = mean[n]((r[n]**2*y[n] + (1 - y[n])*maximum(1 - r[n], 0)**2)*sample_weight[n])
+    t_2 = np.square(r)  # (28)
+    np.multiply(t_2, y, out=t_2)  # (28)
+    t_3 = np.subtract(1, r)  # (28)
+    np.maximum(t_3, 0, out=t_3)  # (28)
+    np.square(t_3, out=t_3)  # (28)
+    t_4 = np.subtract(1, y)  # (28)
+    np.multiply(t_3, t_4, out=t_3)  # (28)
+    np.add(t_2, t_3, out=t_2)  # (28)
+    t_5 = np.vdot(t_2, sample_weight)  # (28)
+    L = t_5 / N  # (28)
+    # (29) y_7_bar[n,s,k] = 2*where(1E-24 <= s[n], (maximum(1 - r[n], 0)*(y[n] - 1) +
+    #     r[n]*y[n])*sample_weight[n]/r[n], 0)*(y_7[n,0,k] - y_7[n,1,k])*((s == 0) - (s == 1))/N
+    s_1 = np.arange(2)  # (29)
+    t_6 = np.equal(s_1, 1)  # (29)
+    t_7 = np.equal(s_1, 0)  # (29)
+    t_8 = t_7.astype(dtype)  # (29)
+    t_9 = t_6.astype(dtype)  # (29)
+    np.subtract(t_8, t_9, out=t_8)  # (29)
+    t_10 = np.less_equal(1e-24, s)  # (29)
+    t_11 = np.subtract(y, 1)  # (29)
+    t_12 = np.subtract(1, r)  # (29)
+    np.maximum(t_12, 0, out=t_12)  # (29)
+    np.multiply(t_11, t_12, out=t_11)  # (29)
+    t_13 = np.multiply(r, y)  # (29)
+    np.add(t_11, t_13, out=t_11)  # (29)
+    np.multiply(t_11, sample_weight, out=t_11)  # (29)
+    np.divide(t_11, r, out=t_11)  # (29)
+    np.multiply(t_11, t_10, out=t_11)  # (29)
+    np.multiply(t_11, 2 / N, out=t_11)  # (29)
+    t_14 = np.multiply(t_11[:, None], t_8)  # (29)
+    y_7_bar = np.multiply(t_14[:, :, None], t_1[:, None])  # (29)
     return L, y_7_bar
 
 

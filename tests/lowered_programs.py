@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from sympy import exp, log
 
-from derive.lowering import lower
-from derive.notation import Equation, Program, Reduce
-from derive.numpy_printer import allocation, lines, prefixed
-from derive.scheduling import fresh, workspace
-from derive.statements import LEADING, size_text
+from derive.code.lowering import lower
+from derive.code.numpy_printer import allocation, lines, prefixed
+from derive.code.scheduling import fresh, workspace
+from derive.code.statements import LEADING, size_text
+from derive.language.notation import Equation, Program, Reduce
 
 
 def written_out(program: Program) -> Program:
@@ -115,7 +115,7 @@ def run_workspace(
         kind = schedule.buffer(schedule.names[t]).kind
         known["given"] = np.full(shape, 7, np.int64 if kind == "integer" else dtype)
         exec(f"{names[schedule.names[t]]} = given", known)
-    exec("\n".join(allocation(schedule, names)), known)
+    exec("\n".join(allocation(schedule, names, {})), known)
     for name, a in vars(known["ws"]).items():
         slots = [b for slot in schedule.slots for b in slot.buffers]
         if name in slots and a.dtype.kind == "f":

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from derive import pipeline
-from derive.derived import load
+from derive.modules.loading import load
 
 TINY = """
 name = "tiny"
@@ -29,18 +29,41 @@ batch_size = 8
 """
 
 
-@functools.cache
-def files(text):
-    """The files of a spec, name to text."""
+@functools.lru_cache(maxsize=8)
+def derived(text):
+    """What a spec leads to."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.toml"
         path.write_text(text)
-        return pipeline.generate(path)
+        return pipeline.derive_network(path)
 
 
+@functools.cache
+def files(text):
+    """The files of a spec, name to text."""
+    return derived(text).files()
+
+
+@functools.cache
 def source(text):
-    """The text of a spec's module."""
-    return next(content for name, content in files(text).items() if name.endswith(".py"))
+    """The text of a spec's module; its pages are not made."""
+    return derived(text).source()
+
+
+ROOT = Path(__file__).resolve().parent.parent
+SPECS = sorted((ROOT / "specs").glob("*.toml"))
+
+
+@functools.cache
+def committed(path):
+    """What a spec of the repository leads to."""
+    return pipeline.derive_network(path)
+
+
+@functools.cache
+def committed_files(path):
+    """Its files, name to text."""
+    return committed(path).files()
 
 
 @functools.cache

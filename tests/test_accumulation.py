@@ -8,13 +8,13 @@ import pytest
 import sympy
 from numpy.testing import assert_allclose
 
-from derive.derivation import reverse
-from derive.formula import parse
-from derive.interpreter import evaluate
-from derive.lowering import lower
-from derive.normal_form import flatten
-from derive.numpy_printer import lines, prefixed
-from derive.scheduling import fresh
+from derive.code.lowering import lower
+from derive.code.numpy_printer import lines, prefixed
+from derive.code.scheduling import fresh
+from derive.gradients.derivation import reverse
+from derive.gradients.normal_form import flatten
+from derive.language.formula import parse
+from derive.language.interpreter import evaluate
 from tests.lowered_programs import run_fresh, run_workspace
 from tests.test_lowering import sample
 

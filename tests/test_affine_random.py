@@ -20,11 +20,11 @@ import pytest
 from numpy.testing import assert_allclose
 from sympy import Integer, Mul
 
-from derive.derivation import reverse
 from derive.derived import Derivation
-from derive.functions import and_, eq, floordiv, le, lt, mod, where
-from derive.normal_form import flatten
-from derive.notation import Access, Equation, Index, Program, Reduce, Tensor
+from derive.gradients.derivation import reverse
+from derive.gradients.normal_form import flatten
+from derive.language.functions import and_, eq, floordiv, le, lt, mod, where
+from derive.language.notation import Access, Equation, Index, Program, Reduce, Tensor
 
 MANY = int(os.environ.get("DERIVE_RANDOM_FORMULAS", "0"))
 SEED = random.SystemRandom().randrange(10**9) if MANY else 0

@@ -15,9 +15,9 @@ from library_configurations import table
 from networks import compiled
 
 from derive.checks import compare
-from derive.network import compose
-from derive.spec import interpret
-from derive.toml_positions import parse
+from derive.library.toml_positions import parse
+from derive.networks.network import compose
+from derive.networks.spec import interpret
 
 EXAMPLES = int(os.environ.get("DERIVE_RANDOM_NETWORKS", "10"))
 

@@ -15,13 +15,22 @@ from hypothesis import HealthCheck, Phase, assume, event, given, note, settings
 from hypothesis import strategies as st
 from sympy import Integer, exp, sin, tanh
 
-from derive.checker import check, check_normal
 from derive.checks import compare, contracted, random_cotangent
-from derive.derivation import reverse
-from derive.functions import eq, floordiv, lt, maximum, mod, where
-from derive.interpreter import evaluate
-from derive.normal_form import flatten
-from derive.notation import Access, DeriveError, Equation, Index, Program, Reduce, Tensor, size
+from derive.gradients.derivation import reverse
+from derive.gradients.normal_form import flatten
+from derive.language.checker import check, check_normal
+from derive.language.functions import eq, floordiv, lt, maximum, mod, where
+from derive.language.interpreter import evaluate
+from derive.language.notation import (
+    Access,
+    DeriveError,
+    Equation,
+    Index,
+    Program,
+    Reduce,
+    Tensor,
+    size,
+)
 
 MANY = int(os.environ.get("DERIVE_RANDOM_FORMULAS", "0"))
 OPERATIONS = ("sum", "sum", "sum", "mean", "max", "min", "prod", "logsumexp")

@@ -6,9 +6,9 @@ import pytest
 import sympy
 from sympy import Integer, exp
 
-from derive.checker import INVARIANTS, check, check_normal, integer_tensors
-from derive.functions import and_, floordiv, lt, maximum, mod, where
-from derive.notation import (
+from derive.language.checker import INVARIANTS, check, check_normal, integer_tensors
+from derive.language.functions import and_, floordiv, lt, maximum, mod, where
+from derive.language.notation import (
     Access,
     DeriveError,
     Equation,

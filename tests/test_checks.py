@@ -7,7 +7,7 @@ import pytest
 
 import derive
 from derive.checks import MOST, Report, compare, contracted, random_cotangent
-from derive.notation import DeriveError
+from derive.language.notation import DeriveError
 
 RNG = np.random.default_rng(1)
 N, I, J = 5, 4, 3

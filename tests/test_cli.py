@@ -1,13 +1,17 @@
 """The command `derive`: what it prints, what it writes, and its exit codes."""
 
+import os
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
 from networks import TINY
 
 from derive.__main__ import main
+from derive.network_derivation import NetworkDerivation
+from derive.printing.line_breaks import width
 
 SQUARES = "L = sum[n]((y[n] - sum[i](X[n,i]*w[i]))**2)"
 
@@ -48,11 +52,12 @@ def test_the_module_can_be_run():
     done = subprocess.run(
         [sys.executable, "-m", "derive", "gradient", "L = x**2", "--wrt", "x"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "x_bar = 2*x" in done.stdout
+    assert "x̄ = 2·x" in done.stdout
 
 
 # generate
@@ -62,8 +67,9 @@ def test_generate_writes_module_and_derivation(capsys, spec, tmp_path):
     out = tmp_path / "new" / "folder"
     code, printed, errors = run(capsys, "generate", spec, "--out", out)
     assert (code, errors) == (0, "")
-    assert sorted(path.name for path in out.iterdir()) == ["tiny.py", "tiny.tex"]
-    assert printed.splitlines() == [str(out / "tiny.py"), str(out / "tiny.tex")]
+    names = ["tiny.py", "tiny.tex", "tiny.html"]
+    assert {path.name for path in out.iterdir()} == {*names}
+    assert printed.splitlines() == [str(out / name) for name in names]
 
 
 def test_unchanged_files_are_left_alone(capsys, spec, tmp_path):
@@ -71,7 +77,13 @@ def test_unchanged_files_are_left_alone(capsys, spec, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
     _, printed, _ = run(capsys, "generate", spec, "--out", tmp_path)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
-    assert printed.count("(unchanged)") == 2
+    assert printed.count("(unchanged)") == 3
+
+
+def test_markdown_is_written_where_it_is_asked_for(capsys, spec, tmp_path):
+    code, _, errors = run(capsys, "generate", spec, "--out", tmp_path, "--md")
+    assert (code, errors) == (0, "")
+    assert "```math" in (tmp_path / "tiny.md").read_text(encoding="utf-8")
 
 
 WRONG_SPECS = {
@@ -126,23 +138,31 @@ def test_a_place_that_cannot_be_written_is_a_message(capsys, spec, tmp_path):
 def test_gradient_prints_the_derivation_in_80_columns(capsys):
     code, printed, errors = run(capsys, "gradient", SQUARES, "--wrt", "w")
     assert (code, errors) == (0, "")
-    assert max(map(len, printed.splitlines())) <= 80
+    assert max(map(width, printed.splitlines())) <= 80
     for part in ("Forward", "Steps", "chain rule", "local derivative", "Kronecker delta", "Result"):
         assert part in printed
-    assert printed.rstrip().splitlines()[-1].split(") ", 1)[1].startswith("w_bar[i] = ")
+    assert printed.splitlines()[-1].startswith("  w̄[i] = ∑ₙ X[n,i]·s̄[n]     w̄ = Xᵀ s̄ ")
 
 
 def test_long_lines_are_wrapped(capsys):
     formula = "L = sum[n](" + " + ".join(f"exp(first_{k}[n]*second_{k}[n])" for k in range(9)) + ")"
     code, printed, _ = run(capsys, "gradient", formula, "--wrt", "first_3, second_8")
     assert code == 0
-    assert max(map(len, printed.splitlines())) <= 80
-    assert "first_3_bar" in printed and "second_8_bar" in printed
+    assert max(map(width, printed.splitlines())) <= 80
+    assert "f̅i̅r̅s̅t̅⁽³⁾[n] = " in printed and "s̅e̅c̅o̅n̅d̅⁽⁸⁾[n] = " in printed
 
 
-def test_gradient_prints_latex_or_source(capsys):
+def test_gradient_prints_a_document_or_the_source(capsys):
     _, latex, _ = run(capsys, "gradient", SQUARES, "--wrt", "w", "--latex")
     assert latex.startswith("\\documentclass")
+    _, html, _ = run(capsys, "gradient", SQUARES, "--wrt", "w", "--html")
+    assert html.startswith("<!DOCTYPE html>") and html.endswith("</html>\n")
+    command = [sys.executable, "-m", "derive", "gradient", SQUARES, "--wrt", "w", "--html"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    coded = subprocess.run(command, capture_output=True, env=environment, check=True).stdout
+    assert unescape(coded.decode("ascii")) == unescape(html)
+    _, markdown, _ = run(capsys, "gradient", SQUARES, "--wrt", "w", "--md")
+    assert markdown.startswith("# ") and "```math" in markdown
     _, source, _ = run(capsys, "gradient", SQUARES, "--wrt", "w", "--source")
     compile(source, "source", "exec")
     assert "def value_and_grad(" in source
@@ -152,7 +172,7 @@ def test_sizes_can_be_given(capsys):
     formula = "L = sum[p,k](x[p+k]*w[k])"
     code, printed, _ = run(capsys, "gradient", formula, "--wrt", "w", "--size", "p=7")
     assert code == 0
-    assert "w_bar[k]" in printed
+    assert "w̄[k] = ∑ₚ x[k+p]" in printed
 
 
 @pytest.mark.parametrize(
@@ -165,6 +185,7 @@ def test_sizes_can_be_given(capsys):
         (["L = sum[p](x[p])", "--wrt", "x", "--size", "p"], "--size p=7"),
         (["L = x"], "--wrt"),
         (["L = x", "--wrt", "x", "--latex", "--source"], "--latex"),
+        (["L = x", "--wrt", "x", "--html", "--md"], "--html"),
     ],
 )
 def test_a_wrong_formula_is_one_message(arguments, message, capsys):
@@ -193,17 +214,12 @@ def test_check_prints_a_table(capsys, spec):
 
 
 def test_check_exits_1_where_a_gradient_is_wrong(capsys, spec, monkeypatch):
-    from derive import pipeline
+    right = NetworkDerivation.source
 
-    right = pipeline.generate
+    def wrong(derived):
+        return right(derived).replace("out=ws.b_1_bar)", "out=ws.b_1_bar); ws.b_1_bar *= 1.001")
 
-    def wrong(path):
-        return {
-            name: text.replace("out=ws.b_1_bar)", "out=ws.b_1_bar); ws.b_1_bar *= 1.001")
-            for name, text in right(path).items()
-        }
-
-    monkeypatch.setattr(pipeline, "generate", wrong)
+    monkeypatch.setattr(NetworkDerivation, "source", wrong)
     code, printed, _ = run(capsys, "check", spec)
     assert code == 1
     assert [row.split()[0] for row in printed.splitlines() if "WRONG" in row] == ["dense_1.b"]

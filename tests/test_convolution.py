@@ -16,11 +16,11 @@ import pytest
 from numpy.testing import assert_allclose
 from sympy import Expr
 
-from derive.derivation import reverse
 from derive.derived import Derivation
-from derive.formula import parse
-from derive.normal_form import flatten
-from derive.notation import Access, Index, Program, Tensor
+from derive.gradients.derivation import reverse
+from derive.gradients.normal_form import flatten
+from derive.language.formula import parse
+from derive.language.notation import Access, Index, Program, Tensor
 
 Sizes = Mapping[str, int]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from derive import __main__, datasets
-from derive.notation import DeriveError
+from derive.language.notation import DeriveError
 
 TOKENS = {"axes": ("N", 20), "below": 26}
 CLASSES = {"axes": ("N",), "below": 20}

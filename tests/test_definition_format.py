@@ -10,13 +10,13 @@ from test_definitions import complaint, outputs, spec
 from test_library import arrays_of, checked
 
 import derive
-from derive import groups, size_expressions
-from derive.checker import check
-from derive.interpreter import evaluate
-from derive.network import compose
-from derive.notation import DeriveError
-from derive.spec import interpret
-from derive.toml_positions import SpecError, parse
+from derive.language.checker import check
+from derive.language.interpreter import evaluate
+from derive.language.notation import DeriveError
+from derive.library import groups, size_expressions
+from derive.library.toml_positions import SpecError, parse
+from derive.networks.network import compose
+from derive.networks.spec import interpret
 
 DENSE = "[[layers]]\ntype = 'dense'\nunits = {}\n"
 DRAWN = np.random.default_rng(5)

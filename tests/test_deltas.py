@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import sympy
 
-from derive.deltas import Sum, eliminate
-from derive.functions import eq, floordiv, mod
-from derive.normal_form import conditions_inside
-from derive.notation import Access, Index
+from derive.gradients.deltas import Sum, eliminate
+from derive.gradients.normal_form import conditions_inside
+from derive.language.functions import eq, floordiv, mod
+from derive.language.notation import Access, Index
 
 
 def index(name: str, n: int) -> Index:

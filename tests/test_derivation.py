@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import sympy
 
-from derive.derivation import Gradients, reverse
-from derive.formula import parse
-from derive.functions import eq
-from derive.interpreter import evaluate
-from derive.normal_form import flatten, needed
-from derive.notation import Access, DeriveError, Equation, Index, Tensor, accesses
-from derive.simplify import recognize
+from derive.gradients.derivation import Gradients, reverse
+from derive.gradients.normal_form import flatten, needed
+from derive.gradients.simplify import recognize
+from derive.language.formula import parse
+from derive.language.functions import eq
+from derive.language.interpreter import evaluate
+from derive.language.notation import Access, DeriveError, Equation, Index, Tensor, accesses
 
 
 def gradients(text: str, *wrt: str, **options: object) -> Gradients:

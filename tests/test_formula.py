@@ -6,10 +6,22 @@ import pytest
 import sympy
 from sympy import Rational, Symbol
 
-from derive.checker import check
-from derive.formula import FormulaError, parse
-from derive.functions import FUNCTIONS, and_, eq, le, lt, maximum, mod, named, ne, not_, where
-from derive.notation import Access, DeriveError, Equation, Index, Program, Reduce, size
+from derive.language.checker import check
+from derive.language.formula import FormulaError, parse
+from derive.language.functions import (
+    FUNCTIONS,
+    and_,
+    eq,
+    le,
+    lt,
+    maximum,
+    mod,
+    named,
+    ne,
+    not_,
+    where,
+)
+from derive.language.notation import Access, DeriveError, Equation, Index, Program, Reduce, size
 
 x_, alpha_ = sympy.symbols("x alpha", real=True)
 ELU = named(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from networks import compiled, source
 
-from derive.toml_positions import SpecError
+from derive.library.toml_positions import SpecError
 
 LAYERS = """
 [define.layer.linear]

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sympy import Integer, Rational, exp, log, pi, sqrt, tanh
 from sympy.codegen.cfunctions import expm1, log1p
 
-from derive.functions import (
+from derive.language.functions import (
     and_,
     eq,
     floordiv,
@@ -28,8 +28,8 @@ from derive.functions import (
     stop_gradient,
     where,
 )
-from derive.interpreter import evaluate, evaluate_mp
-from derive.notation import (
+from derive.language.interpreter import evaluate, evaluate_mp
+from derive.language.notation import (
     Access,
     DeriveError,
     Equation,

@@ -16,7 +16,7 @@ from mutations import function, further, mutants
 from networks import source
 
 from derive.checks import compare
-from derive.derived import load
+from derive.modules.loading import load
 
 FAILS = (ValueError, TypeError, IndexError, FloatingPointError, AttributeError, KeyError)
 

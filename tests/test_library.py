@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from sympy import S
 
-from derive.checker import check
-from derive.definitions import functions, library
-from derive.derivation import reverse
-from derive.formula import parse as formula
-from derive.interpreter import evaluate
-from derive.network import compose
-from derive.normal_form import flatten
-from derive.simplify import recognize
-from derive.spec import interpret
-from derive.toml_positions import parse
+from derive.gradients.derivation import reverse
+from derive.gradients.normal_form import flatten
+from derive.gradients.simplify import recognize
+from derive.language.checker import check
+from derive.language.formula import parse as formula
+from derive.language.interpreter import evaluate
+from derive.library.definitions import functions, library
+from derive.library.toml_positions import parse
+from derive.networks.network import compose
+from derive.networks.spec import interpret
 
 # A loss whose gradient by the output is the target: a random cotangent.
 WEIGHTED = """

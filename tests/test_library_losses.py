@@ -6,7 +6,7 @@ from library_accuracy import measured
 from library_configurations import LOSSES, network, table, torch
 from networks import compiled
 
-from derive.definitions import library
+from derive.library.definitions import library
 
 
 @pytest.mark.parametrize("configuration", LOSSES, ids=lambda c: c.name)

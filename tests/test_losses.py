@@ -117,7 +117,7 @@ def test_gradients_agree_with_torch(name):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("log_cosh", "z_bar[...] = -tanh(y[...] - z[...])/sum[...](1)"),
+        ("log_cosh", "z_bar[...] = tanh(z[...] - y[...])/sum[...](1)"),
         ("focal", "z_bar[...,j] = l_bar[...]*(p[...,j] - (j == y[...]))"),
         ("class weights", "z_bar[n,k] = l_bar[n]*(p[n,k] - (k == y[n]))"),
         ("ignored", "z_bar[n,k] = l_bar[n]*(p[n,k] - (k == (y[n] % K)))"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from derive.formula import parse
-from derive.interpreter import evaluate
-from derive.normal_form import flatten
+from derive.gradients.normal_form import flatten
+from derive.language.formula import parse
+from derive.language.interpreter import evaluate
 from tests.lowered_programs import run_fresh, run_workspace
 
 SIZES = {

@@ -6,10 +6,10 @@
 import numpy as np
 from hypothesis import given, note
 
-from derive.lowering import lower
-from derive.normal_form import flatten
-from derive.numpy_printer import lines, prefixed
-from derive.scheduling import fresh
+from derive.code.lowering import lower
+from derive.code.numpy_printer import lines, prefixed
+from derive.code.scheduling import fresh
+from derive.gradients.normal_form import flatten
 from tests.lowered_programs import run_fresh, run_workspace, written_out
 from tests.test_calculus_random import (
     cotangents,

@@ -1,21 +1,27 @@
-"""The matrix form says what the index form says: both are evaluated and compared."""
+"""The matrix form says what the index form says: both are evaluated and compared.
+
+python tests/test_matrix_form.py     # how many equations of the committed networks have one
+"""
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pytest
 from sympy import S
+from test_steps import SPECS, derived, evaluated, everything
 
-from derive.definitions import functions
-from derive.derivation import reverse
-from derive.formula import parse
-from derive.functions import eq
-from derive.interpreter import evaluate
-from derive.latex_names import Names
-from derive.matrix_form import matrix_form
-from derive.normal_form import flatten, spans
-from derive.notation import Access, Equation, Index
-from derive.simplify import recognize
+from derive.gradients.derivation import reverse
+from derive.gradients.normal_form import flatten, spans
+from derive.gradients.simplify import recognize
+from derive.language.formula import parse
+from derive.language.functions import eq
+from derive.language.interpreter import evaluate
+from derive.language.notation import Access, Equation, Index
+from derive.library.definitions import functions
+from derive.printing.latex_names import Names
+from derive.printing.matrix_form import matrix_form
 
 SIZES = {"N": 4, "I": 3, "J": 5, "K": 2, "M": 5}
 
@@ -130,6 +136,17 @@ def test_diagonal_matrix() -> None:
     np.testing.assert_array_equal(form.evaluate({}, {"J": 3}), 2 * np.eye(3))
 
 
+def test_one_vector_alone_is_each_column_or_each_row() -> None:
+    n, j = Index("n"), Index("j")
+    arrays, sizes = {"m": np.arange(3.0), "g": np.arange(3.0)}, {"N": 3, "J": 3}
+    columns = matrix_form(Equation("y", (n, j), Access("m", n) / j.size))
+    rows = matrix_form(Equation("y", (n, j), Access("g", j) / j.size))
+    assert columns is not None and rows is not None
+    expected = np.repeat(np.arange(3.0)[:, None] / 3, 3, axis=1)
+    np.testing.assert_array_equal(columns.evaluate(arrays, sizes), expected)
+    np.testing.assert_array_equal(rows.evaluate(arrays, sizes), expected.T)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -192,3 +209,50 @@ def test_every_form_of_a_derivation(name: str) -> None:
             value = form.evaluate(values, SIZES)
             np.testing.assert_allclose(value, values[equation.target], rtol=1e-9, atol=1e-12)
     assert found >= len(wrt)
+
+
+COMMITTED = sorted(path.stem for path in SPECS.glob("*.toml"))
+
+
+def committed_forms(name: str):
+    """Of a committed network at small sizes: each distinct equation shown, forward, backward or at
+    the end of a step, its matrix form or None, and both values.
+    """
+    case = derived(name)
+    values = everything(case)
+    shown = (*case.gradients.equations, *(s.after for s in case.gradients.steps))
+    arrays = {t.name: case.arrays[t.name] for t in case.gradients.program.inputs}
+    sizes = {
+        str(i.size): n
+        for t in case.gradients.program.inputs
+        for i, n in zip(t.axes, arrays[t.name].shape, strict=True)
+    }
+    for equation in dict.fromkeys(shown):
+        form = matrix_form(equation)
+        if form is None:
+            yield equation, None, None, None
+        else:
+            yield equation, form, form.evaluate(values, sizes), evaluated(equation, case, values)
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_every_form_of_a_committed_network(name: str) -> None:
+    found = 0
+    for equation, form, value, expected in committed_forms(name):
+        if form is not None:
+            found += 1
+            atol = 1e-12 * max(np.max(np.abs(expected), initial=0.0), 1e-3)
+            assert value.shape == expected.shape
+            np.testing.assert_allclose(value, expected, rtol=0, atol=atol, err_msg=str(equation))
+    assert found > 0
+
+
+def report():
+    """How many of the equations shown have a matrix form."""
+    for name in COMMITTED:
+        forms = [form for _, form, _, _ in committed_forms(name)]
+        yield f"{name:<24}{len(forms) - forms.count(None):>4} of {len(forms)}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(report()) + "\n")

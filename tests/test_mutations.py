@@ -14,7 +14,7 @@ from mutations import function, mutants
 
 import derive
 from derive.checks import compare
-from derive.derived import load
+from derive.modules.loading import load
 
 FORMULAS = {
     "dense": "z[n,j] = sum[i](x[n,i]*W[i,j]) + b[j]\nL = sum[n,j](c[n,j]*tanh(z[n,j]))",

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from derive import formula
-from derive.checker import check
-from derive.definitions import functions, library
-from derive.interpreter import evaluate
-from derive.network import compose
-from derive.spec import interpret, load
-from derive.toml_positions import parse
+from derive.language import formula
+from derive.language.checker import check
+from derive.language.interpreter import evaluate
+from derive.library.definitions import functions, library
+from derive.library.toml_positions import parse
+from derive.networks.network import compose
+from derive.networks.spec import interpret, load
 
 SPECS = Path(__file__).parent.parent / "specs"
 

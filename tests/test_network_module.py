@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from networks import TINY, compiled, deep, source, spec
+from networks import TINY, compiled, deep, derived, source, spec
 
 from derive.checks import compare
-from derive.network_module import literal
+from derive.modules.network_module import literal
 
 PASSES = (
     "forward_pass",
@@ -90,7 +90,8 @@ def test_kinks_are_stated_where_there_are_any():
 
 def test_the_text_is_the_same_every_time():
     first = source(TINY)
-    source.__globals__["files"].cache_clear()
+    source.cache_clear()
+    derived.cache_clear()
     assert source(TINY) == first
 
 

@@ -135,3 +135,12 @@ def test_the_direction_of_nothing_is_nothing():
     f = derive.vjp("y[n,d] = x[n,d]/sqrt(sum[k](x[n,k]**2))", "x").compile()
     x = np.array([[3.0, 4.0], [0.0, 0.0]])
     np.testing.assert_array_equal(f.value(x=x), [[0.6, 0.8], [0, 0]])
+
+
+def test_a_residual_stays_beside_the_fraction():
+    text = (
+        f"{MEAN}\nsd[n] = sqrt(mean[d]((x[n,d] - mu[n])**2) + eps)\n"
+        "x_hat[n,d] = (x[n,d] - mu[n])/sd[n]\ny[n,d] = x[n,d] + gamma[d]*x_hat[n,d]"
+    )
+    wanted = compact("sd[n]") + " + y_bar[n,d]"
+    assert wanted in [str(e) for e in pipeline.vjp(text, "x").equations]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from derive.formula import parse
-from derive.lowering import lower
-from derive.normal_form import flatten
-from derive.numpy_printer import lines, prefixed, wrapped
-from derive.scheduling import fresh
+from derive.code.lowering import lower
+from derive.code.numpy_printer import lines, prefixed, wrapped
+from derive.code.scheduling import fresh
+from derive.gradients.normal_form import flatten
+from derive.language.formula import parse
 
 
 def code(text: str) -> str:
@@ -84,3 +84,11 @@ def test_an_expression_in_brackets_does_not_become_a_tuple() -> None:
     values = {f"value_{k}": k for k in range(12)} | {"count": 2}
     exec("\n".join(wrapped(line, 60)), values)
     assert values["s"] == 33
+
+
+def test_the_head_of_a_long_loop_is_broken_within_its_tuple():
+    numbers = ", ".join(f"-1.{k}e-0{k}" for k in range(9))
+    first, *inner, last = wrapped(f"for coefficient in ({numbers}):", 40)
+    assert (first, last) == ("for coefficient in (", "):")
+    assert " ".join(line.strip() for line in inner) == numbers
+    assert max(map(len, inner)) <= 40 and all(line.startswith("    -") for line in inner)

@@ -6,10 +6,10 @@ import pytest
 import sympy
 from sympy import Expr, Integer, Symbol
 
-from derive import reach
-from derive.formula import FormulaError, parse
-from derive.functions import floordiv, mod
-from derive.notation import Access, DeriveError, Index, Program, size, zero
+from derive.language import reach
+from derive.language.formula import FormulaError, parse
+from derive.language.functions import floordiv, mod
+from derive.language.notation import Access, DeriveError, Index, Program, size, zero
 
 
 def shapes(program: Program) -> dict[str, str]:

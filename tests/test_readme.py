@@ -6,7 +6,7 @@ from pathlib import Path
 
 import derive
 from derive import pipeline
-from derive.derived import load
+from derive.modules.loading import load
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = [textwrap.dedent(b) for b in re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.M)]

@@ -8,13 +8,13 @@ import pytest
 import sympy
 from numpy.testing import assert_allclose, assert_array_equal
 
-from derive.checker import check
-from derive.formula import FormulaError, parse
-from derive.functions import FUNCTIONS, named
-from derive.interpreter import evaluate, evaluate_mp
-from derive.notation import Access, DeriveError, Index, Program, Recurrence
-from derive.reach import check_accesses
-from derive.scans import groups, recurrence
+from derive.language.checker import check
+from derive.language.formula import FormulaError, parse
+from derive.language.functions import FUNCTIONS, named
+from derive.language.interpreter import evaluate, evaluate_mp
+from derive.language.notation import Access, DeriveError, Index, Program, Recurrence
+from derive.language.reach import check_accesses
+from derive.language.scans import groups, recurrence
 
 RNG = np.random.default_rng(0)
 t, j = Index("t"), Index("j")

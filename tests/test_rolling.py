@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from derive.rolling import Loop, elided, field, mark, marked, resolve, roll
+from derive.modules.rolling import Loop, elided, field, mark, marked, resolve, roll
 
 
 def forward(layers):

@@ -9,15 +9,16 @@ import pytest
 from numpy.testing import assert_allclose
 
 import derive
-from derive.checker import check, check_normal
 from derive.checks import compare, contracted, random_cotangent
-from derive.derivation import reverse
-from derive.formula import parse
-from derive.functions import FUNCTIONS, eq
-from derive.identities import sigmoid
-from derive.interpreter import evaluate
-from derive.normal_form import flatten
-from derive.notation import (
+from derive.gradients.derivation import reverse
+from derive.gradients.identities import sigmoid
+from derive.gradients.normal_form import flatten
+from derive.gradients.simplify import recognize
+from derive.language.checker import check, check_normal
+from derive.language.formula import parse
+from derive.language.functions import FUNCTIONS, eq
+from derive.language.interpreter import evaluate
+from derive.language.notation import (
     Access,
     Equation,
     Partial,
@@ -27,8 +28,7 @@ from derive.notation import (
     accesses,
     indices,
 )
-from derive.simplify import recognize
-from derive.stability import stabilize
+from derive.numerics.stability import stabilize
 
 KNOWN = {**FUNCTIONS, "sigmoid": sigmoid}
 RNN = """

@@ -8,15 +8,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from derive.derivation import Gradients
-from derive.hoisting import hoisted
-from derive.interpreter import evaluate
-from derive.lowering import lower
-from derive.notation import Program
-from derive.numpy_printer import allocation, lines, prefixed
+from derive.code.hoisting import hoisted
+from derive.code.lowering import lower
+from derive.code.numpy_printer import allocation, lines, prefixed
+from derive.code.scheduling import fresh, workspace
+from derive.gradients.derivation import Gradients
+from derive.language.interpreter import evaluate
+from derive.language.notation import Program
+from derive.numerics.stability import stabilize
 from derive.pipeline import differentiate, forward
-from derive.scheduling import fresh, workspace
-from derive.stability import stabilize
 from tests.lowered_programs import Workspace, run_fresh, run_workspace
 
 SIZES = {"n": 3, "t": 4, "i": 2, "j": 3, "k": 3, "d": 2, "s": 2, "g": 4, "m": 3, "v": 5}
@@ -248,7 +248,7 @@ def test_a_workspace_makes_no_array_of_the_datas_size(name: str) -> None:
         known["given"] = random.uniform(-1, 1, shape).astype("f4")
         exec(f"{names[schedule.names[tensor.name]]} = given", known)
     known |= {str(size): int(value) for size, value in program.sizes}
-    exec("\n".join(allocation(schedule, names)), known)
+    exec("\n".join(allocation(schedule, names, {})), known)
     step = compile("\n".join(lines(schedule.statements, names, {})), "step", "exec")
     exec(step, known)
     tracemalloc.start()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sympy import Symbol
 
-from derive.formula import parse
-from derive.lowering import lower
-from derive.normal_form import flatten
-from derive.numpy_printer import allocation, lines, prefixed
-from derive.scheduling import Schedule, fresh, workspace
+from derive.code.lowering import lower
+from derive.code.numpy_printer import allocation, lines, prefixed
+from derive.code.scheduling import Schedule, fresh, workspace
+from derive.gradients.normal_form import flatten
+from derive.language.formula import parse
 
 NETWORK = """
     z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
@@ -82,14 +82,14 @@ def test_sizes_of_slots_are_linear_in_the_batch() -> None:
     schedule = network("G_1", "G_2")
     n, j = Symbol("N", integer=True, positive=True), Symbol("J", integer=True, positive=True)
     assert n * j in [slot.size for slot in schedule.slots]
-    assert "ws.z_1 = np.empty((N, J), dtype)" in allocation(schedule, prefixed(schedule, "ws."))
+    assert "ws.z_1 = np.empty((N, J), dtype)" in allocation(schedule, prefixed(schedule, "ws."), {})
 
 
 def test_constants_are_made_once() -> None:
     program = flatten(parse("y[n,i] = x[n,i]*cos(i/I)"))
     schedule = workspace(lower(program), ("x", "y"))
     names = prefixed(schedule, "ws.")
-    assert "ws.i = np.arange(I)" in allocation(schedule, names)
+    assert "ws.i = np.arange(I)" in allocation(schedule, names, {})
     assert code(schedule, "ws.") == [f"np.multiply(ws.{_last_setup(schedule)}, ws.x, out=ws.y)"]
 
 

@@ -9,13 +9,14 @@ import sympy
 from sympy import Abs, Rational, Symbol, erf, exp, pi, sqrt, tanh
 
 from derive import pipeline
-from derive.formula import parse
-from derive.functions import and_, le, lt, where
-from derive.identities import sigmoid, softplus
-from derive.normal_form import flatten
-from derive.notation import Access
-from derive.shortest import length, simplified
-from derive.simplify import recognize
+from derive.gradients.identities import sigmoid, softplus
+from derive.gradients.lengths import length
+from derive.gradients.normal_form import flatten
+from derive.gradients.shortest import simplified
+from derive.gradients.simplify import recognize
+from derive.language.formula import parse
+from derive.language.functions import and_, le, lt, where
+from derive.language.notation import Access
 
 x, a, g = (Symbol(name, real=True) for name in "xag")
 v = sqrt(2 / pi) * (x + Rational(44715, 10**6) * x**3)
@@ -131,9 +132,16 @@ def test_a_weighted_sum_over_a_sum_of_exponentials():
 
 def test_binary_cross_entropy_from_probabilities():
     text = "p[n] = 1/(1+exp(-z[n]))\nL = sum[n](-y[n]*log(p[n]) - (1-y[n])*log(1-p[n]))"
-    assert forward(text) == ["L = sum[n](softplus(z[n]) - y[n]*z[n])"]
+    lines = ["p[n] = sigmoid(z[n])", "L = sum[n](softplus(z[n]) - y[n]*z[n])"]
+    assert forward(text) == lines
     d = pipeline.differentiate(text, "z")
-    assert str(d.gradients.backward[-1]) == "z_bar[n] = sigmoid(z[n]) - y[n]"
+    assert str(d.gradients.backward[-1]) == "z_bar[n] = p[n] - y[n]"
+
+
+def test_what_stands_at_two_places_is_named_at_both():
+    text = "p[n] = 1/(1+exp(-z[n]))\nL = sum[n]((1-p[n])**g*log(1-p[n]))"
+    lines = ["p[n] = sigmoid(z[n])", "L = sum[n](-sigmoid(-z[n])**g*softplus(z[n]))"]
+    assert forward(text) == lines
 
 
 def test_softmax():

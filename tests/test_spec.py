@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from derive.network import compose
-from derive.spec import Input, Regularization, Training, interpret, load
-from derive.toml_positions import SpecError, parse
+from derive.library.toml_positions import SpecError, parse
+from derive.networks.network import compose
+from derive.networks.spec import Input, Regularization, Training, interpret, load
 
 SPECS = sorted((Path(__file__).parent.parent / "specs").glob("*.toml"))
 

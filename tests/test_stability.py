@@ -10,12 +10,14 @@ import pytest
 import sympy
 from sympy import Float, Pow, Symbol
 
-from derive import functions, normal_tail, pipeline
-from derive.functions import Named, differentiate_scalar, horner, rounded, where
-from derive.interpreter import evaluate, evaluate_mp
-from derive.normal_form import flatten
-from derive.notation import Access, Reduce
-from derive.stability import stabilize
+from derive import pipeline
+from derive.gradients.normal_form import flatten
+from derive.language import functions
+from derive.language.functions import Named, differentiate_scalar, horner, rounded, where
+from derive.language.interpreter import evaluate, evaluate_mp
+from derive.language.notation import Access, Reduce
+from derive.numerics import normal_tail
+from derive.numerics.stability import stabilize
 
 X = Symbol("x", real=True)
 SAME_NAMES = ("exp", "log", "log1p", "expm1", "tanh", "sinh", "cosh", "maximum", "minimum")
@@ -271,6 +273,103 @@ def test_a_softmax_is_computed_once_and_shared():
     assert "e[n,k] = exp(z[n,k] - m[n])" in lines
     assert sum("exp(" in line for line in lines) == 1
     assert all(e.origin for e in program.equations if e.target in ("m", "e"))
+
+
+FOCAL = """p[n] = 1/(1+exp(-z[n]))
+L = -mean[n](y[n]*(1-p[n])**gamma*log(p[n]) + (1-y[n])*p[n]**gamma*log(1-p[n]))"""
+
+
+def focal(z, y, gamma, derivative):
+    """The loss, its derivative or its second derivative by z, at any number of digits."""
+    p = 1 / (1 + mpmath.exp(-z))
+    q = 1 - p
+
+    def side(p, q):  # q**gamma * log(p), of which z raises p
+        u, power = mpmath.log(p), q**gamma
+        first = power * (q - gamma * p * u)
+        second = -gamma * p * first - power * p * q * (1 + gamma * (u + 1))
+        return (power * u, first, second)[derivative]
+
+    sign = -1 if derivative == 1 else 1
+    return -(y * side(p, q) + sign * (1 - y) * side(q, p))
+
+
+@pytest.mark.parametrize(
+    ("text", "gamma"),
+    [*((FOCAL, gamma) for gamma in (0.5, 1.0, 2.0, 3.7)), (FOCAL.replace("gamma", "2"), 2.0)],
+)
+@pytest.mark.parametrize("y", [0.0, 1.0, 0.3])
+def test_the_focal_loss_as_it_is_written(text, gamma, y):
+    first = pipeline.differentiate(text, "z").compile()
+    second = pipeline.hessian(text, "z").compile()
+    given = {"gamma": gamma} if "gamma" in text else {}
+    points = [*np.linspace(-50, 50, 41), *np.linspace(-700, 700, 29), 1e-9, 0.1, 1e5, -1e308, 1e308]
+    for z in points:
+        at = {"z": np.array([z]), "y": np.array([y]), **given}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            value, gradient = first.value_and_grad(**at)
+            found = value, gradient["z"][0], second.hessian(**at)[0, 0]
+        assert np.isfinite(found).all()
+        if abs(z) > 700:
+            continue
+        for derivative, (got, bound) in enumerate(zip(found, (3e-14, 3e-14, 2e-13), strict=True)):
+            with mpmath.workdps(700):
+                wanted = focal(mpmath.mpf(z), mpmath.mpf(y), mpmath.mpf(gamma), derivative)
+                if abs(wanted) > 1e-300:
+                    assert abs(got - wanted) <= bound * abs(wanted), (z, derivative)
+
+
+def test_a_sum_is_distributed_only_where_something_cancels():
+    text = """p[n] = sigmoid(z[n])
+L = -sum[n](w*y[n]*log(p[n]) + (1-y[n])*v*log(1-p[n]))"""
+    module = pipeline.differentiate(text, "z").compile()
+    z, y, w, v = 30.0, 1 - 2.0**-50, 1.0, 1e-3
+    value, gradient = module.value_and_grad(z=np.array([z]), y=np.array([y]), w=w, v=v)
+    with mpmath.workdps(50):
+        z = mpmath.mpf(z)
+        p, q = 1 / (1 + mpmath.exp(-z)), 1 / (1 + mpmath.exp(z))
+        wanted = -w * y * mpmath.log(p) - (1 - mpmath.mpf(y)) * v * mpmath.log(q)
+        slope = -w * y * q + (1 - mpmath.mpf(y)) * v * p
+        assert abs(value - wanted) <= 4e-16 * wanted
+        assert abs(gradient["z"][0] - slope) <= 1e-15 * abs(slope)
+
+
+def test_a_power_does_not_go_through_a_0():
+    text = "p[n] = sigmoid(z[n])\nL = sum[n](sqrt(p[n]) + p[n]**g)"
+    module = pipeline.differentiate(text, "z").compile()
+    for z in (-800.0, -1400.0):
+        with mpmath.workdps(30):
+            wanted = mpmath.exp(mpmath.mpf(z) / 2) + mpmath.exp(mpmath.mpf(z) / 4)
+        assert abs(module.value(z=np.array([z]), g=0.25) - wanted) <= 1e-13 * wanted
+
+
+CANCELLING = [
+    ("1 - cos(x[n])", lambda x: 1 - mpmath.cos(x)),
+    ("3 + 3*cos(x[n])", lambda x: 3 + 3 * mpmath.cos(x)),
+    ("sqrt(x[n]**2 + 1) - x[n]", lambda x: mpmath.sqrt(x * x + 1) - x),
+    ("2*x[n] - 2*sqrt(x[n]**2 + 4)", lambda x: 2 * x - 2 * mpmath.sqrt(x * x + 4)),
+    ("x[n] + sqrt(x[n]**2 + 1/4)", lambda x: x + mpmath.sqrt(x * x + 0.25)),
+    ("sqrt(1 + x[n]**2) - 1", lambda x: mpmath.sqrt(x * x + 1) - 1),
+    ("sqrt(x[n]**2 + 3)", lambda x: mpmath.sqrt(x * x + 3)),
+]
+
+
+@pytest.mark.parametrize(("formula", "exactly"), CANCELLING)
+def test_differences_of_what_is_close(formula, exactly):
+    first = pipeline.differentiate(f"L = sum[n]({formula})", "x").compile()
+    second = pipeline.hessian(f"L = sum[n]({formula})", "x").compile()
+    points = [1e-9, 1e-3, 0.7, 2.0, 3.14159265, 1e3, 1e9, *([1e200] if "sqrt" in formula else [])]
+    for x in (*points, *(-p for p in points)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            value, gradient = first.value_and_grad(x=np.array([x]))
+            found = value, gradient["x"][0], second.hessian(x=np.array([x]))[0, 0]
+        with mpmath.workdps(700):
+            at, step = mpmath.mpf(x), mpmath.mpf(10) ** -200 * max(1, abs(x))
+            wanted = (exactly(at), *(mpmath.diff(exactly, at, k, h=step) for k in (1, 2)))
+        for got, number in zip(found, wanted, strict=True):
+            assert abs(got - number) <= 4e-15 * abs(number) + 1e-300, (x, got)
 
 
 def test_branches_not_taken_are_harmless():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from derive.toml_positions import SpecError, parse
+from derive.library.toml_positions import SpecError, parse
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 MULTILINE = st.text(st.sampled_from("a'\"\\ \t\né#]}=,"), max_size=12)

@@ -1,0 +1,1 @@
+"""From equations to statements of NumPy, and their schedule."""

@@ -1,0 +1,150 @@
+"""Schedules as lines of NumPy, each citing the equation that it computes a part of.
+
+    np.matmul(x, W, out=z)  # (1)
+    np.add(z, b, out=z)  # (1)
+
+Lines keep to 99 columns at the indentation where they stand in a module.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, pairwise
+
+from sympy import Mul
+
+from derive.code.scheduling import Schedule
+from derive.code.statements import DTYPES, Loop, Statement, size_text
+from derive.code.views import shape_text
+
+WIDTH = 91  # 99 columns less two levels of indentation
+
+
+def lines(
+    statements: Iterable[Statement], names: Mapping[str, str], numbers: Mapping[str, object]
+) -> tuple[str, ...]:
+    """The statements as lines of a function's body.
+
+    `names` gives the text of each buffer (`prefixed`), `numbers` those of the equations by target.
+    """
+    out: list[str] = []
+    for loop, group in groupby(statements, key=lambda s: s.loop):
+        if loop is None:
+            out.extend(plain(group, names, numbers))
+        else:
+            out.append(header(loop))
+            out.extend(f"    {line}" for line in plain(group, names, numbers, WIDTH - 4))
+    return tuple(out)
+
+
+def header(loop: Loop) -> str:
+    """The line that a loop begins with."""
+    size = size_text(loop.size)
+    steps = f"{size_text(loop.size - 1)}, -1, -1" if loop.backward else size
+    return f"for {loop.counter} in range({steps}):"
+
+
+def plain(
+    statements: Iterable[Statement],
+    names: Mapping[str, str],
+    numbers: Mapping[str, object],
+    width: int = WIDTH,
+) -> Iterable[str]:
+    """The lines of statements which stand in one loop, or in none."""
+    quiet = False
+    for s in statements:
+        if s.quiet and not quiet:
+            yield 'with np.errstate(all="ignore"):  # of elements that are left out'
+        quiet = s.quiet
+        margin = "    " * quiet
+        text = s.text.format_map(names)
+        cited = f"  # ({numbers[s.origin]})" if s.origin in numbers else ""
+        for line in text.split("\n"):  # each a statement
+            first, *rest = wrapped(margin + line, width)
+            yield first + cited
+            yield from rest
+
+
+def prefixed(schedule: Schedule, prefix: str) -> Mapping[str, str]:
+    """The text of each buffer: its name behind the prefix; a scalar's, or a step's, alone."""
+    return {b.name: (prefix if b.shape and not b.local else "") + b.name for b in schedule.buffers}
+
+
+def allocation(
+    schedule: Schedule, names: Mapping[str, str], numbers: Mapping[str, object]
+) -> tuple[str, ...]:
+    """The lines that make a workspace's arrays. They read the sizes, `dtype` and what is given."""
+    out: list[str] = []
+    shape_of = {b.name: b.shape for b in schedule.buffers}
+    for slot in schedule.slots:
+        shapes = {b: shape_of[b] for b in slot.buffers}
+        first, *others = slot.buffers
+        dtype = DTYPES[slot.kind]
+        if len(set(shapes.values())) == 1:
+            out.append(f"{names[first]} = np.empty({shape_text(shapes[first])}, {dtype})")
+            out.extend(f"{names[b]} = {names[first]}" for b in others)
+            continue
+        whole = names.get(slot.name, slot.name)
+        out.append(f"{whole} = np.empty({size_text(slot.size)}, {dtype})")
+        for b, shape in shapes.items():
+            count = size_text(Mul(*shape))
+            out.append(f"{names[b]} = {whole}[:{count}].reshape{shape_text(shape)}")
+    out.extend(lines(schedule.setup, names, numbers))
+    return tuple(out)
+
+
+def wrapped(line: str, width: int) -> Sequence[str]:
+    """A line broken within its longest outermost brackets, where it is too long."""
+    if len(line) <= width or line.lstrip().startswith("if "):
+        return (line,)
+    if line.lstrip().startswith("for "):
+        return _filled(line, width)
+    start, end, commas = max(_brackets(line), key=lambda b: b[1] - b[0], default=(0, 0, []))
+    if end == start:
+        return (line,)
+    margin = line[: len(line) - len(line.lstrip())]
+    cuts = [start, *commas, end]
+    parts = [line[a + 1 : b].strip() for a, b in pairwise(cuts)]
+    inner = f"{margin}    {', '.join(parts)}"
+    # A comma behind a single part would make a tuple of it.
+    fits = len(inner) <= width or len(parts) == 1
+    body = [inner] if fits else [f"{margin}    {p}," for p in parts]
+    return (line[: start + 1], *body, margin + line[end:])
+
+
+def _filled(line: str, width: int) -> Sequence[str]:
+    """The head of a loop over a tuple: its elements below, as many on a line as there is room."""
+    start = line.index("(")
+    margin = line[: len(line) - len(line.lstrip())]
+    indent = margin + " " * 4
+    inner = textwrap.wrap(
+        line[start + 1 : line.rindex(")")],
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return (line[: start + 1], *inner, f"{margin}):")
+
+
+def _brackets(line: str) -> Iterable[tuple[int, int, list[int]]]:
+    """Start, end and commas of each outermost pair of round brackets."""
+    depth = start = 0
+    commas: list[int] = []
+    quoted = False
+    for k, c in enumerate(line):
+        quoted ^= c in "'\""
+        if quoted:
+            continue
+        if c in "([{":
+            if depth == 0:
+                start, commas = k, []
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+            if depth == 0 and c == ")":
+                yield start, k, commas
+        elif c == "," and depth == 1:
+            commas.append(k)

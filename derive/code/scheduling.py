@@ -1,0 +1,373 @@
+"""Which arrays share memory: in place where an operand dies, a slot again after its last use.
+
+    t_1 = np.matmul(x, W)          z = np.matmul(x, W)
+    t_2 = np.add(t_1, b)     ->    np.add(z, b, out=z)
+    p   = np.exp(t_2)              p = np.exp(z)
+
+Exact, because a buffer gives its memory away only at the last statement that reads it. Within an
+equation intermediate results pass their memory on (`_chained`); in a workspace buffers of different
+equations share slots besides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from sympy import Add, Expr, Mul
+
+from derive.code.liveness import alive, lives, viewed
+from derive.code.statements import DTYPES, Buffer, Lowered, Statement, fields, size_text
+from derive.code.views import estimate, shape_text
+from derive.gradients.normal_form import fresh as fresh_name
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Memory of a workspace that several buffers use one after the other: `size` elements."""
+
+    name: str
+    kind: str
+    size: Expr
+    buffers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Statements in order, with the memory that they work in.
+
+    A statement with `fresh` makes its array, one without writes into an array that is there.
+    `names` gives the buffer of a tensor. `slots` divide the buffers of a workspace by the memory
+    they share; `setup` are the statements that a workspace runs once, when it is made. `checks` are
+    its lines that raise where inputs do not fit; in a function that makes its arrays these stand
+    among the statements. `sizes_used` are the sizes that the statements name. `operations` counts
+    floating-point operations, `elements` those read and written.
+    """
+
+    buffers: tuple[Buffer, ...]
+    statements: tuple[Statement, ...]
+    names: Mapping[str, str]
+    checks: tuple[Statement, ...]
+    sizes_used: tuple[str, ...]
+    operations: Expr
+    elements: Expr
+    slots: tuple[Slot, ...] = ()
+    setup: tuple[Statement, ...] = ()
+
+    def split(
+        self, forward: Collection[str]
+    ) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+        """The statements before, and from, the first that computes no target of `forward`."""
+        for k, s in enumerate(self.statements):
+            if s.origin not in forward:
+                return self.statements[:k], self.statements[k:]
+        return self.statements, ()
+
+    def buffer(self, name: str) -> Buffer:
+        return next(b for b in self.buffers if b.name == name)
+
+
+def fresh(lowered: Lowered) -> Schedule:
+    """A function that makes its arrays as it goes, and writes over what nobody reads any more."""
+    # Where the form for workspaces reads arrays of its own, that form is out of the question here.
+    own = tuple(
+        replace(s, into="") if s.fresh and not fields(s.into) <= fields(s.fresh) else s
+        for s in lowered.statements
+    )
+    lowered, written_over = _chained(_alive(replace(lowered, statements=own)), set(), {})
+    statements = [
+        _without_idle_copies(replace(s, fresh=""), {}) if k in written_over else s
+        for k, s in enumerate(lowered.statements)
+    ]
+    statements = _with_arrays(statements, {b.name: b for b in lowered.buffers})
+    inputs = {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
+    early = [s for s in statements if not s.out and s.reads <= inputs]
+    return _schedule(lowered, (*early, *(s for s in statements if s not in early)))
+
+
+def workspace(
+    lowered: Lowered, given: Iterable[str] = (), over: Mapping[str, str] = MappingProxyType({})
+) -> Schedule:
+    """Statements that work in arrays made beforehand, and the plan of these.
+
+    `given` are the tensors whose arrays the caller provides, besides the inputs: results that are
+    written where they shall be. Other results stay as they are to the end. `over` gives for a
+    result the input that it replaces, `m_next` for `m`: it is computed in place where no statement
+    needs the old one any more, and copied there in the end where one does.
+    """
+    given = {lowered.names[t] for t in given if t in lowered.names}
+    constant = _constants(lowered, given)
+    scalars = {b.name for b in lowered.buffers if not b.shape}
+    in_place = tuple(
+        replace(s, fresh="") if s.into and s.out not in scalars | constant else s
+        for s in lowered.statements
+    )
+    lowered = _alive(replace(lowered, statements=in_place))
+    replaced = {lowered.names[new]: lowered.names[old] for new, old in over.items()}
+    lowered, _ = _chained(lowered, constant, replaced)
+    constant = _constants(lowered, given)
+    held = (
+        given
+        | constant
+        | {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
+        | {b.name for b in lowered.buffers if b.of}
+    )
+    made = [s for s in lowered.statements if s.out in constant or (s.binds and not s.loop)]
+    statements = tuple(s for s in lowered.statements if s.out and s not in made)
+    slots = _slots(lowered, statements, held)
+    place = {b: slot.name for slot in slots for b in slot.buffers}
+    return replace(
+        _schedule(lowered, (_without_idle_copies(s, place) for s in statements)),
+        checks=tuple(s for s in lowered.statements if not s.out),
+        setup=tuple(made),
+        slots=slots,
+    )
+
+
+def _alive(lowered: Lowered) -> Lowered:
+    """Without the statements that no result needs in the form chosen; all, where none is stated."""
+    wanted = {lowered.names[t] for t in lowered.results}
+    if not wanted:
+        return lowered
+    buffers_ = {b.name: b for b in lowered.buffers}
+    kept, wanted = alive(lowered.statements, buffers_, wanted)
+    wanted |= {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
+    buffers = tuple(b for b in lowered.buffers if b.name in wanted)
+    return replace(lowered, statements=kept, buffers=buffers)
+
+
+def _schedule(lowered: Lowered, statements: Iterable[Statement]) -> Schedule:
+    statements = tuple(s for s in statements if s.text)
+    buffers = {b.name: b for b in lowered.buffers}
+    done = tuple(s for s in statements if s.out)
+    texts = " ".join(s.text for s in done)
+    sizes = {size_text(s) for b in lowered.buffers for e in b.shape for s in e.free_symbols}
+    sizes |= {size_text(i) for s in done if s.loop for i in s.loop.size.free_symbols}
+    texts += " ".join(f" {size_text(s.loop.size)} " for s in done if s.loop)
+    elements = [
+        Mul(*buffers[b].shape) * (s.loop.size if s.loop else 1)
+        for s in done
+        if not s.binds
+        for b in (*s.reads, s.out)
+    ]
+    return Schedule(
+        lowered.buffers,
+        statements,
+        lowered.names,
+        (),
+        tuple(
+            n for n in sorted(sizes) if re.search(rf"(?<![\w{{]){re.escape(n)}(?![\w}}])", texts)
+        ),
+        Add(*(s.operations for s in done)),
+        Add(*elements),
+    )
+
+
+def _without_idle_copies(s: Statement, place: Mapping[str, str]) -> Statement:
+    """The statement without a copy to the memory where the operand is already."""
+    for b in s.reads | {s.out}:
+        idle = f"np.copyto({{{s.out}}}, {{{b}}})"
+        if idle in s.into and (b == s.out or (b in place and place[b] == place.get(s.out))):
+            return replace(s, into=s.into.replace(idle, "").lstrip("\n"))
+    return s
+
+
+def _with_arrays(statements: Sequence[Statement], buffers: Mapping[str, Buffer]) -> list[Statement]:
+    """With the arrays that loops store their steps in, made before them; rows are written to."""
+    found: list[Statement] = []
+    there: set[str] = set()
+    begin = 0  # of the loop that the statement is in
+    for k, s in enumerate(statements):
+        if not s.loop or k == 0 or statements[k - 1].loop != s.loop:
+            begin = len(found)
+        for name in sorted(fields(s.text)):
+            b = buffers[viewed(name, buffers)]
+            if b.stored and b.name not in there:
+                there.add(b.name)
+                made = f"{{{b.name}}} = np.empty({shape_text(b.shape)}, {DTYPES[b.kind]})"
+                found.insert(begin, Statement(b.name, made, origin=s.origin))
+                begin += 1
+        if s.fresh and not s.binds and s.out and buffers[s.out].of:
+            row = s.fresh.replace(f"{{{s.out}}} = ", f"{{{s.out}}}[...] = ", 1)
+            s = replace(s, fresh="", into=s.into or row)
+        found.append(s)
+    return found
+
+
+def _chained(
+    lowered: Lowered, kept: set[str], replaced: Mapping[str, str]
+) -> tuple[Lowered, set[int]]:
+    """Anonymous buffers merged with what is written over them, and where that happens.
+
+    What is in the buffers of `kept` stays for the next time; a buffer of `replaced` is merged with
+    that of an input. Each remaining buffer has a name to print: that of its tensor, or `t_1`, ...
+    """
+    buffers = {b.name: b for b in lowered.buffers}
+    _, last = lives(lowered.statements, buffers)
+    merged: dict[str, str] = {}
+    written_over: set[int] = set()
+    begun: dict[str, int] = {}  # the statement that first wrote into a buffer's memory
+    for k, s in enumerate(lowered.statements):
+        begun.setdefault(s.out, k)
+        old = replaced.get(s.out, "")
+        if old in s.overwrites and last[old] == k:
+            merged[s.out] = old
+            continue
+        dying = [
+            b
+            for b in s.overwrites
+            if buffers[b].anonymous
+            and not (buffers[b].of or buffers[b].stored)
+            and last[b] == k
+            and b not in merged
+            and b not in kept
+        ]
+        if dying:
+            b = next(
+                (b for b in dying if _is_over(lowered.statements, begun[b], old, last)), dying[0]
+            )
+            merged[b] = s.out
+            begun[s.out] = begun[b]
+            written_over.add(k)
+    lowered = _replacing(lowered, merged, replaced, last)
+    names: dict[str, str] = {}
+    taken = {b.name for b in lowered.buffers if not b.anonymous}
+    taken |= {str(s) for b in lowered.buffers for e in b.shape for s in e.free_symbols}
+    taken |= {s.loop.counter for s in lowered.statements if s.loop}
+    for name in buffers:
+        final = _final(name, merged)
+        if not buffers[final].anonymous:
+            names[name] = final
+        else:
+            if final not in names:
+                label = buffers[final].label
+                names[final] = fresh_name(label, taken) if label else _numbered("t", taken)
+            names[name] = names[final]
+    texts = {old: f"{{{new}}}" for old, new in names.items()}
+    statements = tuple(
+        replace(
+            s,
+            out=names.get(s.out, ""),
+            fresh=s.fresh.format_map(texts),
+            into=s.into.format_map(texts),
+            overwrites=tuple(names[b] for b in s.overwrites),
+        )
+        for s in lowered.statements
+    )
+    left = tuple(
+        replace(b, name=names[b.name], of=names.get(b.of, ""))
+        for b in lowered.buffers
+        if b.name not in merged
+    )
+    tensors = {t: names.get(b, b) for t, b in lowered.names.items()}
+    return replace(lowered, buffers=left, statements=statements, names=tensors), written_over
+
+
+def _is_over(
+    statements: Sequence[Statement], first: int, old: str, last: Mapping[str, float]
+) -> bool:
+    """Whether a statement may write to the memory of an input: nothing reads that any more."""
+    if old not in last:
+        return False
+    return last[old] < first or (last[old] == first and old in statements[first].overwrites)
+
+
+def _final(name: str, merged: Mapping[str, str]) -> str:
+    """The buffer in whose memory another one is."""
+    while name in merged:
+        name = merged[name]
+    return name
+
+
+def _replacing(
+    lowered: Lowered, merged: dict[str, str], replaced: Mapping[str, str], last: Mapping[str, float]
+) -> Lowered:
+    """Results that replace inputs merged with these, where the old is read no more; else copied."""
+    statements = list(lowered.statements)
+    for new, old in replaced.items():
+        if new in merged:
+            continue
+        first = next(k for k, s in enumerate(statements) if _final(s.out, merged) == new)
+        if _is_over(statements, first, old, last):
+            merged[new] = old
+        else:
+            origin = statements[-1].origin
+            statements.append(
+                Statement(old, into=f"np.copyto({{{old}}}, {{{new}}})", origin=origin)
+            )
+    return replace(lowered, statements=tuple(statements))
+
+
+def _numbered(base: str, taken: set[str]) -> str:
+    k = 1
+    while f"{base}_{k}" in taken:
+        k += 1
+    return fresh_name(f"{base}_{k}", taken)
+
+
+def _constants(lowered: Lowered, given: set[str]) -> set[str]:
+    """The arrays that depend on nothing but sizes."""
+    varying = given | {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
+    # Scalars are local names, and what a loop computes may change with its steps.
+    varying |= {b.name for b in lowered.buffers if not b.shape or b.stored or b.of}
+    varying |= {s.out for s in lowered.statements if s.loop}
+    for s in lowered.statements:
+        if s.reads & varying:
+            varying.add(s.out)
+    return {s.out for s in lowered.statements if s.out and s.out not in varying}
+
+
+def _slots(lowered: Lowered, statements: tuple[Statement, ...], held: set[str]) -> tuple[Slot, ...]:
+    """Slots for the buffers not held otherwise, the smallest that fits first."""
+    results = {lowered.names[t] for t in lowered.results}
+    buffers = {b.name: b for b in lowered.buffers}
+    planned = [b for b in lowered.buffers if b.shape and b.name not in held]
+    first, last = lives(statements, buffers)
+    last |= dict.fromkeys((viewed(b, buffers) for b in results), len(statements))
+    slots: list[Slot] = []
+    busy: list[float] = []  # the last statement that needs what is in the slot
+    for b in sorted(planned, key=lambda b: first[b.name]):
+        size = Mul(*b.shape)
+        start = first[b.name]
+        inside = statements[int(start)].overwrites if start == int(start) else ()
+        best: tuple[int, Expr] | None = None
+        for k, slot in enumerate(slots):
+            over = busy[k] == start and slot.buffers[-1] in inside
+            if slot.kind != b.kind or not (busy[k] < start or over):
+                continue
+            grown = _larger(slot.size, size)
+            if (
+                grown is None
+                or _estimate_ratio(slot.size, size) > 4
+                or (grown != slot.size and best is not None)
+            ):
+                continue
+            if slot.size == size or best is None or (grown == slot.size and best[1] != size):
+                best = (k, grown)
+                if slot.size == size:
+                    break
+        if best is None:
+            slots.append(Slot(f"slot_{len(slots) + 1}", b.kind, size, (b.name,)))
+            busy.append(last[b.name])
+        else:
+            k, grown = best
+            slots[k] = replace(slots[k], size=grown, buffers=(*slots[k].buffers, b.name))
+            busy[k] = last[b.name]
+    return tuple(slots)
+
+
+def _estimate_ratio(a: Expr, b: Expr) -> float:
+    """How much larger one size is than another; sharing is for arrays of about the same size."""
+    x, y = estimate(a), estimate(b)
+    return max(x / y, y / x)
+
+
+def _larger(a: Expr, b: Expr) -> Expr | None:
+    """The larger of two sizes, whatever the sizes in them are; None if that depends on these."""
+    difference = (a - b).expand()
+    coefficients = [t.as_coeff_Mul()[0] for t in Add.make_args(difference)]
+    if all(c >= 0 for c in coefficients):
+        return a
+    return b if all(c <= 0 for c in coefficients) else None

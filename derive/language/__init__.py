@@ -1,0 +1,1 @@
+"""The formula language: notation, parser, printer, and the interpreter that is the oracle."""

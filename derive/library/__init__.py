@@ -1,0 +1,1 @@
+"""Definitions of layers, activations, losses, optimizers, initializers: format and library."""

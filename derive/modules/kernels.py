@@ -1,0 +1,232 @@
+"""Parts of a network's module as lines of text: workspaces and functions, and what they cite.
+
+Each statement cites the number of its equation, which stands above the first of them. The numbers
+of layers are marked, so that `rolling` can print repeated layers as loops.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from derive.code.numpy_printer import WIDTH, header, plain, prefixed
+from derive.code.scheduling import Schedule
+from derive.code.statements import Statement
+from derive.gradients.derivation import Gradients
+from derive.language.notation import Tensor, accesses
+from derive.modules.rolling import field, local, mark, marked
+from derive.networks.network_parts import Network, Parameter, State
+from derive.networks.passes import Targets
+from derive.networks.supplements import Supplement
+
+COMMENT = 88  # columns of a comment
+
+
+@dataclass(frozen=True)
+class Routine:
+    """A function of the module; `lines` are its body."""
+
+    name: str
+    arguments: str
+    summary: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A workspace class and the functions that run in it."""
+
+    workspace: str
+    arguments: str
+    summary: str
+    setup: tuple[str, ...]
+    passes: tuple[Routine, ...]
+    output: str = ""  # where the network's output is after the first pass
+    output_bar: str = ""  # and its cotangent
+
+
+@dataclass(frozen=True)
+class Citations:
+    """Number and text of each equation, by target, the numbers of layers in them marked."""
+
+    numbers: Mapping[str, str]
+    equations: Mapping[str, str]
+
+    def note(self, target: str) -> str:
+        """The citation at the end of a line that computes a part of this equation."""
+        return f"  # ({self.numbers[target]})" if target in self.numbers else ""
+
+    def lines(self, statements: Iterable[Statement], names: Mapping[str, str]) -> Iterable[str]:
+        """The statements as lines of Python, those of each equation below the equation."""
+        computing = (s for s in statements if s.out)  # the others check what the module checks
+        for loop, repeated in groupby(computing, key=lambda s: s.loop):
+            if loop is None:
+                yield from self.plain(repeated, names, WIDTH)
+                continue
+            body = self.plain(repeated, names, WIDTH - 4)
+            # One piece of text, which a loop over layers does not cut through.
+            yield "\n    ".join((header(loop), *body))
+
+    def plain(
+        self, statements: Iterable[Statement], names: Mapping[str, str], width: int
+    ) -> Iterable[str]:
+        """The lines of statements which stand in one loop, or in none."""
+        shown = set()
+        for origin, group in groupby(statements, key=lambda s: s.origin):
+            if origin in self.equations and origin not in shown:
+                shown.add(origin)
+                number = f"({self.numbers[origin]}) " if origin in self.numbers else ""
+                yield f"# {number}{self.equations[origin]}"
+            yield from plain(group, names, self.numbers, width)
+
+
+def cited(page: Gradients) -> Citations:
+    """The equations of the page, each under its number."""
+    return Citations(
+        {target: mark(number) for target, number in page.numbers.items()},
+        {e.target: marked(str(e)) for e in page.equations},
+    )
+
+
+def cited_beside(page: Gradients, beside: Supplement) -> Citations:
+    """The equations of a supplement: those that the page has too as they stand there."""
+    of_page = cited(page)
+    texts = {e.target: marked(str(e)) for e in beside.gradients.equations}
+    shared = {t for t, k in beside.numbers.items() if page.numbers.get(t) == k}
+    return Citations(
+        {target: mark(number) for target, number in beside.numbers.items()},
+        texts | {t: of_page.equations[t] for t in shared},
+    )
+
+
+def parted(schedule: Schedule, sections: Iterable[Targets]) -> list[tuple[Statement, ...]]:
+    """The statements of each section; what belongs to none is of the last."""
+    parts: list[tuple[Statement, ...]] = []
+    known: set[str] = set()
+    done = 0
+    for section in sections:
+        known |= section
+        upto = len(schedule.split(known)[0])
+        parts.append(schedule.statements[done:upto])
+        done = upto
+    parts[-1] += schedule.statements[done:]
+    return parts
+
+
+def crossing(parts: Sequence[Iterable[Statement]]) -> set[str]:
+    """What one function computes and a later one reads."""
+    found: set[str] = set()
+    computed: set[str] = set()
+    for part in parts:
+        found |= computed & {b for s in part for b in s.reads}
+        computed |= {s.out for s in part}
+    return found
+
+
+def fielded(schedule: Schedule, shared: Collection[str] = ()) -> Mapping[str, str]:
+    """The buffers as fields of the workspace, the numbers of layers in their names marked.
+
+    Scalars are local names, but for those that are `shared` by several functions.
+    """
+    held = {b.name for b in schedule.buffers if b.shape and not b.local}
+    names = prefixed(schedule, "ws.")
+    steps = {b.name for b in schedule.buffers if b.local}
+    return {slot.name: field(slot.name) for slot in schedule.slots} | {
+        b: field(b) if b in held or b in shared else local(b) if b in steps else name
+        for b, name in names.items()
+    }
+
+
+_LOCAL = {"N": "N = len(ws.x)", "dtype": "dtype = ws.x.dtype"}
+
+
+def opened(body: Sequence[str], local: Mapping[str, str] = _LOCAL) -> list[str]:
+    """A function's body, after what binds the local names that its statements read."""
+    code = (line.split("#")[0] for text in body for line in text.split("\n"))
+    words = set(re.findall(r"\w+", " ".join(code)))
+    return [binding for name, binding in local.items() if name in words] + [*body]
+
+
+def mappings(kept: tuple[str, ...]) -> Iterable[str]:
+    """What loops over layers read: for each of these fields a mapping from a layer's number."""
+    if kept:
+        yield from textwrap.wrap(
+            f"for name in {list(kept)}:".replace("'", '"'),
+            COMMENT,
+            subsequent_indent="    ",
+        )
+        yield "    setattr(ws, name, {})  # by the number of the layer"
+
+
+def bound(
+    tensors: Iterable[Parameter | State],
+    schedule: Schedule,
+    names: Mapping[str, str],
+    columns: Mapping[str, Mapping[str, str]],
+) -> Iterable[str]:
+    """Parameters, and what goes with each, as views into flat vectors.
+
+    `columns` gives for the name of each mapping of views what a parameter is called there, itself
+    where nothing else is said.
+    """
+    for tensor in tensors:
+        left, right = [], []
+        for views, called in columns.items():
+            own = tensor.axes.name
+            name = schedule.names.get(called.get(own, own), "")
+            if name in names:
+                left.append(names[name])
+                right.append(f'{views}["{public(tensor.name)}"]')
+        if left:
+            shape = " x ".join(str(i.size) for i in tensor.axes.axes) or "scalar"
+            together = f"{', '.join(left)} = {', '.join(right)}  # {shape}"
+            if len(together) < COMMENT:
+                yield together
+            else:
+                yield from (f"{a} = {b}  # {shape}" for a, b in zip(left, right, strict=True))
+
+
+def public(name: str) -> str:
+    """The public name of a parameter, `dense_2.W`, with the number of its layer marked."""
+    layer, _, rest = name.partition(".")
+    return f"{field(layer).removeprefix('ws.')}.{rest}"
+
+
+def target(network: Network) -> Tensor:
+    """`y`; where the loss reads none, a number for each sample."""
+    return network.target or Tensor("y", network.input.axes[:1])
+
+
+def arrays(network: Network, citations: Citations) -> Iterable[str]:
+    """The arrays that a batch is copied to, and those that are filled at random.
+
+    The distribution of a draw is that for which the equation that reads it is made.
+    """
+    readers = {a.tensor: e for e in reversed(network.program.equations) for a in accesses(e.body)}
+    for tensor in (network.input, target(network)):
+        dtype = "np.int64" if tensor.kind == "integer" else "dtype"
+        yield f"ws.{tensor.name} = np.empty({_shape(tensor)}, {dtype})"
+    if network.draws:
+        yield "ws.drawn = []  # arrays of random numbers, each with its distribution"
+    for draw in network.draws:
+        name = field(draw.axes.name)
+        yield f"{name} = np.empty({_shape(draw.axes)}, dtype)"
+        reader = readers.get(draw.axes.name)  # none where noise has the deviation 0
+        cited = citations.note(reader.target) if reader else ""
+        yield f'ws.drawn.append(("{draw.distribution}", {name})){cited}'
+
+
+def _shape(tensor: Tensor) -> str:
+    shape = ", ".join(str(i.size) for i in tensor.axes)
+    return f"({shape})" if len(tensor.axes) > 1 else shape
+
+
+def raised(message: str) -> tuple[str, ...]:
+    """The lines that raise a ValueError with this message."""
+    parts = textwrap.wrap(message, COMMENT - 10, drop_whitespace=False, break_on_hyphens=False)
+    literals = (f"    {json.dumps(part, ensure_ascii=False)}" for part in parts)
+    return ("raise ValueError(", *literals, ")")

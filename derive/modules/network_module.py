@@ -1,0 +1,179 @@
+"""The training module of a network: `templates/network.py.jinja`, filled in.
+
+    spec, network, gradients  ->  kernels (workspaces, and functions on them)  ->  the module's text
+
+The module needs NumPy alone. Its text depends on nothing but the spec and the library.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sympy import Symbol
+
+from derive.code.scheduling import Schedule
+from derive.language.notation import Tensor
+from derive.modules import initial_values, workspaces
+from derive.modules.kernels import Kernel, Routine, public, raised, target
+from derive.modules.line_layout import WIDTH, tidy
+from derive.modules.network_summary import count, drawn, summary
+from derive.modules.optimizer_kernel import kernel
+from derive.modules.output_functions import functions
+from derive.modules.rolling import resolve
+from derive.networks.network_parts import Network, Parameter, State
+from derive.networks.passes import Derivatives
+from derive.networks.spec import Spec
+from derive.networks.supplements import Supplement
+from derive.networks.updates import Update
+from derive.render import render
+
+
+@dataclass(frozen=True)
+class Module:
+    """What the template reads: finished text, field by field."""
+
+    name: str
+    title: str
+    summary: tuple[str, ...]
+    dtype: str
+    parameters: tuple[str, ...]
+    states: tuple[str, ...]
+    size: str
+    input: str
+    target: str
+    init: tuple[str, ...]
+    output: str
+    output_array: str
+    output_bar: str
+    arguments: tuple[str, ...]
+    draws: tuple[str, ...]
+    renewals: tuple[str, ...]
+    input_bar: tuple[str, ...]
+    no_input_grad: tuple[str, ...]
+    per_sample: tuple[str, ...]
+    no_per_sample: tuple[str, ...]
+    second: tuple[str, ...]
+    kernels: tuple[Kernel, ...]
+    functions: tuple[Routine, ...]
+    optimizer: str
+    epochs: int
+    batch_size: int
+    predict: str
+    predicted: str
+    predict_proba: tuple[str, ...]
+    ignored: tuple[int, ...]
+    of_batch: str  # how many targets a mean over a batch is of
+    of_epoch: str  # and that of the batches so far, and of all
+    of_all: str
+
+
+def source(
+    spec: Spec,
+    network: Network,
+    derivatives: Derivatives,
+    update: Update,
+    beside: Mapping[str, Supplement],
+    trained: tuple[Kernel, Schedule],
+) -> str:
+    """The text of the module; deterministic, and tidy as it is.
+
+    `trained` is the workspace of a training step, with its schedule.
+    """
+    training, schedule = trained
+    inference = workspaces.inference(derivatives, network, spec.accuracy, beside)
+    each = workspaces.per_sample(derivatives, network, spec.accuracy, beside)
+    second = workspaces.second(derivatives, network, spec.accuracy, beside)
+    last = network.output.axes[-1].size
+    classes = int(last) if last.is_Integer else None  # an output of axes (N,) has none
+    bars = derivatives.gradients.cotangents
+    ignored = dict(spec.loss.fields).get("ignore_index")
+    ignored = ignored if isinstance(ignored, int) else None
+    module = Module(
+        name=spec.name,
+        title=literal(spec.title or spec.name),
+        summary=tuple(summary(spec, network, derivatives.gradients, update, beside, schedule)),
+        dtype=spec.dtype,
+        parameters=_declared("PARAMETERS", network.parameters),
+        states=_declared("STATES", network.states),
+        size=f"{count(network.parameters):,}",
+        input=_described(network.input, spec.input.vocabulary),
+        target=_described(target(network), classes, ignored),
+        init=tuple(initial_values.lines(network, WIDTH - 4, beside)),
+        output=network.output.name,
+        output_array=training.output,
+        output_bar=training.output_bar,
+        arguments=tuple(_arguments(network)),
+        draws=("draw",) * bool(network.draws),
+        renewals=("renew",) * bool(network.states),
+        input_bar=(bars["x"],) if "x" in bars else (),
+        no_input_grad=() if "x" in bars else raised(_NO_INPUT_GRAD),
+        per_sample=tuple(k.workspace for k in (each,) if k),
+        no_per_sample=() if each else raised(f"per_sample_grad: {derivatives.each}"),
+        second=tuple(k.workspace for k in (second,) if k),
+        kernels=tuple(k for k in (training, inference, each, second, kernel(update)) if k),
+        functions=(
+            *initial_values.functions(network, spec.accuracy, beside),
+            *functions(derivatives, network, spec.accuracy, ignored, beside),
+        ),
+        optimizer=network.optimizer.name,
+        epochs=spec.training.epochs,
+        batch_size=spec.training.batch_size,
+        predict="Class labels." if network.predict else f"The output {network.output.name}.",
+        predicted="labels(z)" if network.predict else "z",
+        predict_proba=_PREDICT_PROBA if network.proba else (),
+        ignored=() if ignored is None else (ignored,),
+        of_batch="len(rows)" if ignored is None else "of_batch",
+        of_epoch="done" if ignored is None else "max(counted, 1)",
+        of_all="len(x)" if ignored is None else "max(counted, 1)",
+    )
+    return tidy(render("network.py.jinja", module=module))
+
+
+def _arguments(network: Network) -> Iterable[str]:
+    """What `seed` and `sample_weight` are."""
+    yield from textwrap.wrap(
+        f"`seed` fixes what is drawn at random: {drawn(network)}. `sample_weight`, of shape (N,), "
+        "are factors of the samples' losses; the mean is over all N as ever.",
+        WIDTH - 4,
+    )
+
+
+_NO_INPUT_GRAD = "input_grad: the input is made of integers; there is no derivative by it"
+_PREDICT_PROBA = (
+    "def predict_proba(self, x):",
+    '    """The probability of each class."""',
+    "    return probabilities(forward(self.params, x))",
+    "",
+)
+
+
+def literal(title: str) -> str:
+    """Free text as it may stand in a docstring: it cannot end it, and is one line."""
+    shown = "".join(c if c.isprintable() else " " for c in title)
+    return shown.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _described(tensor: Tensor, stop: int | None, ignored: int | None = None) -> str:
+    """The axes of an input, a free size by its letter, and the integers that it may hold."""
+    axes = ", ".join(
+        f'"{i.size}"' if isinstance(i.size, Symbol) else str(i.size) for i in tensor.axes
+    )
+    below = stop if tensor.kind == "integer" else None
+    comma = "," if len(tensor.axes) == 1 else ""
+    also = f', "ignored": {ignored}' if ignored is not None else ""
+    return f'{{"name": "{tensor.name}", "axes": ({axes}{comma}), "below": {below}{also}}}'
+
+
+def _declared(table: str, tensors: Iterable[Parameter | State]) -> tuple[str, ...]:
+    """A table of public names and shapes, repeated layers in a loop."""
+    shapes = {t.name: tuple(int(i.size) for i in t.axes.axes) for t in tensors}
+    lines = [f'{table}["{public(name)}"] = {shape}' for name, shape in shapes.items()]
+    _, (resolved,) = resolve([lines])
+    if not shapes:
+        return (f"{table} = {{}}",)
+    if any(line.startswith("for ") for line in resolved):
+        return (f"{table} = {{}}  # public name: shape", *resolved)
+    entries = (f'    "{name}": {shape},' for name, shape in shapes.items())
+    return (f"{table} = {{  # public name: shape", *entries, "}")

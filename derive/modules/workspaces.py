@@ -1,0 +1,222 @@
+"""The workspaces of a network's module, and the functions that run in them.
+
+training     forward equations, then cotangents      ws.z_1, ws.W_1_bar, ...
+inference    the equations of output and loss        ws.z_1, ...
+per_sample   the cotangents of each sample's loss    ws.W_1_each_bar, ...
+second       those of the gradient, in a direction   ws.W_1_hvp, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from derive.code.lowering import lower
+from derive.code.numpy_printer import allocation
+from derive.code.scheduling import Schedule, workspace
+from derive.gradients.normal_form import needed
+from derive.modules.kernels import (
+    Kernel,
+    Routine,
+    arrays,
+    bound,
+    cited,
+    cited_beside,
+    crossing,
+    fielded,
+    mappings,
+    opened,
+    parted,
+)
+from derive.modules.rolling import resolve
+from derive.networks.network_parts import Network
+from derive.networks.passes import Derivatives
+from derive.networks.supplements import INFERENCE, PER_SAMPLE, SECOND, Supplement
+from derive.numerics.stability import stabilize
+
+
+def training(derivatives: Derivatives, network: Network, accuracy: str) -> tuple[Kernel, Schedule]:
+    """Loss, renewal of the states, and cotangents in one workspace; also its schedule."""
+    gradients, output = derivatives.gradients, network.output.name
+    cotangents = tuple(gradients.cotangents[p.tensor] for p in network.parameters)
+    others = tuple(t for t in gradients.cotangents.values() if t not in cotangents)
+    x_bar = gradients.cotangents.get("x", "")
+    program = stabilize(gradients.program, accuracy)
+    following = tuple(s.next for s in network.states)
+    results = (gradients.forward.result, output, *following, *cotangents, *others)
+    schedule = workspace(
+        lower(program, results=results),
+        given=(*(t.name for t in program.inputs), *cotangents, x_bar),
+    )
+    parts = parted(schedule, derivatives.sections)
+    names = fielded(schedule, crossing(parts))
+    citations = cited(gradients)
+    setup = [
+        "p, g, dtype = _views(w, ARRAYS), _views(w_bar, PARAMETERS), w.dtype",
+        *bound(network.parameters, schedule, names, {"p": {}, "g": gradients.cotangents}),
+        *bound(network.states, schedule, names, {"p": {}}),
+        *arrays(network, citations),
+        *allocation(schedule, names, citations.numbers),
+    ]
+    forward, renewal, loss, backward, input_ = ([*citations.lines(part, names)] for part in parts)
+    value = names[schedule.names[gradients.forward.result]]
+    for state in network.states:
+        old, new = (names[schedule.names[t]] for t in (state.axes.name, state.next))
+        renewal.append(f"np.copyto({old}, {new}){citations.note(state.next)}")
+    output_bar = gradients.cotangents[output]
+    kept, (setup_, forward_, renewal_, loss_, backward_, input__, (output_, bar_)) = resolve(
+        [
+            setup,
+            opened([*forward, f"return {value}"]),
+            opened(renewal),
+            opened(loss),
+            opened(backward),
+            opened(input_),
+            [names[schedule.names[output]], names[schedule.names[output_bar]]],
+        ]
+    )
+    routines = [
+        Routine("forward_pass", "ws", "The loss of the batch in `ws.x` and `ws.y`.", forward_),
+        Routine("loss_backward", "ws", f"The cotangent {output_bar} of the output.", loss_),
+        Routine(
+            "backward_pass",
+            "ws",
+            f"The cotangents of all parameters, from {output_bar}.",
+            backward_,
+        ),
+    ]
+    if renewal_:
+        routines.insert(1, Routine("renew", "ws", "The next values of the states.", renewal_))
+    if x_bar:
+        summary = f"The cotangent {x_bar} of the input, after those of the parameters."
+        routines.append(Routine("input_pass", "ws", summary, input__))
+    kernel = Kernel(
+        "Training",
+        "w, w_bar, N",
+        "The arrays of a training step on N samples; parameters are views into the flat `w`.",
+        (*mappings(kept), *setup_),
+        tuple(routines),
+        output_,
+        bar_,
+    )
+    return kernel, schedule
+
+
+def inference(
+    derivatives: Derivatives, network: Network, accuracy: str, beside: Mapping[str, Supplement]
+) -> Kernel:
+    """The equations of the output, then those of the loss, in a workspace of their own."""
+    program = beside[INFERENCE].program
+    citations = cited_beside(derivatives.gradients, beside[INFERENCE])
+    loss, output = program.results
+    before = needed(program, (output,)).equations
+    targets = {e.target for e in before}
+    after = tuple(e for e in needed(program, (loss,)).equations if e.target not in targets)
+    program = replace(program, equations=before + after, results=(output, loss))
+    schedule = workspace(
+        lower(stabilize(program, accuracy), results=program.results),
+        given=tuple(t.name for t in program.inputs),
+    )
+    answered = {e.origin or e.target for e in before}
+    parts = parted(schedule, (frozenset(answered), frozenset()))
+    names = fielded(schedule, crossing(parts))
+    setup = [
+        "p, dtype = _views(w, ARRAYS), w.dtype",
+        *bound((*network.parameters, *network.states), schedule, names, {"p": {}}),
+        *arrays(replace(network, draws=()), citations),
+        *allocation(schedule, names, citations.numbers),
+    ]
+    first, second = ([*citations.lines(part, names)] for part in parts)
+    kept, (setup_, *bodies) = resolve(
+        [
+            setup,
+            opened([*first, f"return {names[schedule.names[output]]}"]),
+            opened([*second, f"return {names[schedule.names[loss]]}"]),
+        ]
+    )
+    return Kernel(
+        "Inference",
+        "w, N",
+        "The arrays of an answer to N samples; parameters are views into the flat `w`.",
+        (*mappings(kept), *setup_),
+        (
+            Routine("inference_pass", "ws", f"The output {output} for `ws.x`.", bodies[0]),
+            Routine("loss_pass", "ws", "The loss of that output for `ws.y`.", bodies[1]),
+        ),
+    )
+
+
+def per_sample(
+    derivatives: Derivatives, network: Network, accuracy: str, beside: Mapping[str, Supplement]
+) -> Kernel | None:
+    """The gradients of the samples, in a workspace of their own."""
+    own = beside.get(PER_SAMPLE)
+    if own is None:
+        return None
+    head = (
+        "p, dtype = _views(w, ARRAYS), w.dtype",
+        "ws.gradients = g = {n: np.empty((N, *s), dtype) for n, s in PARAMETERS.items()}",
+    )
+    routine = Routine(
+        "per_sample_pass", "ws", "The cotangents of all parameters, sample by sample.", ()
+    )
+    summary = "The arrays of the gradients of N samples, each alone."
+    kernel = Kernel("PerSample", "w, N", summary, head, (routine,))
+    return _alone(
+        kernel, derivatives, own, network, accuracy, {"p": {}, "g": own.gradients.cotangents}
+    )
+
+
+def second(
+    derivatives: Derivatives, network: Network, accuracy: str, beside: Mapping[str, Supplement]
+) -> Kernel | None:
+    """The Hessian of the loss times a direction, in a workspace of its own."""
+    own = beside.get(SECOND)
+    if own is None:
+        return None
+    parameters = tuple(p.tensor for p in network.parameters)
+    inputs = own.gradients.forward.inputs
+    added = inputs[len(inputs) - len(parameters) :]
+    head = (
+        "p, v, h = _views(w, ARRAYS), _views(direction, PARAMETERS), _views(product, PARAMETERS)",
+        "dtype = w.dtype",
+    )
+    summary = "The Hessian times the direction: the cotangents of the gradient, so weighted."
+    kernel = Kernel(
+        "Second",
+        "w, direction, product, N",
+        "The arrays of a second derivative on N samples; `direction` is flat, as `w` is.",
+        head,
+        (Routine("second_pass", "ws", summary, ()),),
+    )
+    directions = {p: t.name for p, t in zip(parameters, added, strict=True)}
+    columns = {"p": {}, "v": directions, "h": own.gradients.cotangents}
+    return _alone(kernel, derivatives, own, network, accuracy, columns)
+
+
+def _alone(
+    kernel: Kernel,
+    derivatives: Derivatives,
+    own: Supplement,
+    network: Network,
+    accuracy: str,
+    columns: Mapping[str, Mapping[str, str]],
+) -> Kernel:
+    """A kernel of one pass, which computes the cotangents of `own`: its setup and its body."""
+    program, citations = own.program, cited_beside(derivatives.gradients, own)
+    results = program.results
+    given = (*(t.name for t in program.inputs), *results)
+    schedule = workspace(lower(stabilize(program, accuracy), results=results), given=given)
+    names = fielded(schedule)
+    setup = [
+        *kernel.setup,
+        *bound(network.parameters, schedule, names, columns),
+        *arrays(network, citations),
+        *allocation(schedule, names, citations.numbers),
+    ]
+    body = [*citations.lines(schedule.statements, names)]
+    kept, (setup_, body_) = resolve([setup, opened(body)])
+    (routine,) = kernel.passes
+    return replace(
+        kernel, setup=(*mappings(kept), *setup_), passes=(replace(routine, lines=body_),)
+    )

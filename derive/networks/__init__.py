@@ -1,0 +1,1 @@
+"""Networks: from a spec to equations, and what is derived of them."""

@@ -1,0 +1,1 @@
+"""Forms without a spurious inf, nan or 0."""

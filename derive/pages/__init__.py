@@ -1,0 +1,1 @@
+"""Derivations for a reader: LaTeX, HTML, Markdown, notebooks, the terminal."""
