@@ -9,7 +9,7 @@ PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.complete
 PDFS  := $(patsubst generated/%.tex,build/%.pdf,$(wildcard generated/*.tex))
 
-.PHONY: help setup generate test sweep accuracy mutate lint format check pdf clean
+.PHONY: help setup generate test sweep accuracy mutate bench lint format check pdf clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,12 @@ accuracy: $(STAMP) ## measure each layer and loss of the library (some: make acc
 
 mutate: $(STAMP) ## break the backward passes of layers and count what the checks notice
 	@OMP_NUM_THREADS=1 $(PY) tests/test_layer_mutations.py $(ARGS)
+
+# Without these the allocator would give large temporaries back to the system after every step, and
+# the peers would pay for fresh pages; what is generated allocates none.
+bench: $(STAMP) ## compare with PyTorch, JAX and others (a part: make bench ARGS="steps lstm --quick")
+	@MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 MALLOC_TOP_PAD_=268435456 \
+	  $(PY) -m benchmarks $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	@$(PY) -m ruff check --quiet

@@ -13,7 +13,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# What SymPy remembers of each of its functions: its own 1000 do not last for a deep network.
+os.environ.setdefault("SYMPY_CACHE_SIZE", "16384")
 
 # Loaded on first use: importing the package must not cost the second that SymPy takes.
 _HOME = {

@@ -44,7 +44,9 @@ class NetworkDerivation:
     @cached_property
     def training(self) -> tuple[Kernel, Schedule]:
         """The workspace of a training step and its schedule."""
-        return workspaces.training(self.derivatives, self.network, self.spec.accuracy)
+        return workspaces.training(
+            self.derivatives, self.network, self.spec.accuracy, self.spec.training.batch_size
+        )
 
     @cached_property
     def module(self) -> str:

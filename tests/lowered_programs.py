@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sympy import exp, log
 
+from derive.code.layout import AS_WRITTEN, Layout
 from derive.code.lowering import lower
 from derive.code.numpy_printer import allocation, lines, prefixed
 from derive.code.scheduling import fresh, workspace
@@ -76,10 +77,14 @@ def cast(program: Program, arrays: Mapping[str, Any], dtype: Any) -> dict[str, A
 
 
 def run_fresh(
-    program: Program, results: tuple[str, ...], arrays: Mapping[str, Any], dtype: Any = np.float64
+    program: Program,
+    results: tuple[str, ...],
+    arrays: Mapping[str, Any],
+    dtype: Any = np.float64,
+    layout: Layout = AS_WRITTEN,
 ) -> dict[str, Any]:
     """The results as a formula's function computes them."""
-    lowered = lower(program, results)
+    lowered = lower(program, results, layout)
     schedule = fresh(lowered)
     known = namespace(program, arrays, dtype)
     given = cast(program, arrays, dtype)
@@ -95,10 +100,14 @@ class Workspace:
 
 
 def run_workspace(
-    program: Program, results: tuple[str, ...], arrays: Mapping[str, Any], dtype: Any = np.float64
+    program: Program,
+    results: tuple[str, ...],
+    arrays: Mapping[str, Any],
+    dtype: Any = np.float64,
+    layout: Layout = AS_WRITTEN,
 ) -> dict[str, Any]:
     """The results as a network's workspace computes them, the second time it is used."""
-    lowered = lower(program, results)
+    lowered = lower(program, results, layout)
     shapes = {e.target: e.indices for e in program.equations}
     given = [t for t in results if shapes[t]]
     schedule = workspace(lowered, given)

@@ -60,12 +60,14 @@ def of_call(call: ast.Call) -> Iterator[Change]:
     name = call.func.attr
     if name in OTHER:
         yield _set(call.func, "attr", OTHER[name], f"-> {OTHER[name]}")
-    if len(call.args) == 2 and name in ("matmul", "subtract", "divide"):
+    if len(call.args) == 2 and name in ("matmul", "dot", "subtract", "divide"):
         call.args.reverse()
         yield "operands exchanged", call.args.reverse
     for k, arg in enumerate(call.args):
         if isinstance(arg, ast.Attribute) and arg.attr == "T":
             yield _put(call.args, k, arg.value, "no transpose")
+        if isinstance(arg, ast.Attribute) and arg.attr.endswith("_T"):  # made with the workspace
+            yield _set(arg, "attr", arg.attr.removesuffix("_T"), "no transpose")
         if isinstance(arg, ast.Constant) and isinstance(arg.value, int | float):
             yield _set(arg, "value", arg.value + 1, f"{arg.value} -> {arg.value + 1}")
 

@@ -212,6 +212,7 @@ def test_what_computes_is_no_frame(statement):
         '_check_size(P, "P")',
         "return float(L)",
         "return ws.z_2",
+        "return ws.z_2.transpose(2, 0, 1)",
         "raise ValueError(f'{x + 1}')",
     ],
 )

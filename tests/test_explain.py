@@ -144,7 +144,7 @@ def test_a_cotangent_is_led_to_from_the_forward_equation(tiny):
     text = explained(tiny, at(tiny.text, "ws.W_2_bar)  # ("))
     for part in (
         "in backward_pass",
-        "np.matmul(ws.a_1.T, ws.z_2_bar, out=ws.W_2_bar)",
+        "np.dot(ws.a_1, ws.z_2_bar_T, out=ws.W_2_bar)",
         "W_2_bar[j,k] = sum[n](a_1[n,j]*z_2_bar[n,k])",
         "Comes through\n  z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]",
         "(3) is of layer dense_2, dense",
@@ -157,7 +157,7 @@ def test_a_cotangent_is_led_to_from_the_forward_equation(tiny):
 
 
 def test_a_forward_equation_is_its_layer_s_and_has_cotangents(tiny):
-    text = explained(tiny, at(tiny.text, "np.matmul(", "forward_pass"))
+    text = explained(tiny, at(tiny.text, "np.dot(", "forward_pass"))
     assert "From layer dense_1, dense\n  z[...,j] = sum[i](x[...,i] * W[i,j]) + b[j]" in text
     back = text.partition("Cotangents that go back through it")[2]
     assert re.findall(r"(\w+)\[[\w,]+\] =", back) == ["b_1_bar", "W_1_bar", "x_bar"]
@@ -210,7 +210,7 @@ def test_a_line_that_cites_nothing_says_where_the_next_is(tiny):
 
 def test_layers_in_a_loop_are_explained_by_the_first_ones():
     subject = module_origin.of_network(derived(deep(12)))
-    line = at(subject.text, "np.matmul(ws.a[l - 1], ws.W[l]", "forward_pass")
+    line = at(subject.text, "np.dot(ws.W_T[l], ws.a[l - 1]", "forward_pass")
     text = explained(subject, line)
     assert "In the loop it computes (3), (5), (7), ..., (21)." in text
     assert "From layer dense_2, dense" in text and "From layer dense_4, dense" in text
@@ -257,7 +257,7 @@ def test_the_command(capsys, folder):
 
 def test_a_committed_module_is_explained():
     module = "generated/two_layer_regression.py"
-    place = f"{module}:{at((ROOT / module).read_text(encoding='utf-8'), 'np.matmul(')}"
+    place = f"{module}:{at((ROOT / module).read_text(encoding='utf-8'), 'np.dot(')}"
     done = subprocess.run(
         [sys.executable, "-m", "derive", "explain", place],
         cwd=ROOT,

@@ -64,7 +64,7 @@ def test_every_statement_of_the_mathematics_cites_its_equation(text):
 
 def test_equations_stand_above_their_statements_under_their_number():
     text = source(TINY)
-    assert "    # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]\n    np.matmul(" in text
+    assert "    # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]\n    np.dot(" in text
     numbers = [int(n) for n in re.findall(r"^ +# \((\d+)\) ", text, re.MULTILINE)]
     assert set(numbers) == set(range(1, max(numbers) + 1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tracemalloc
 
@@ -91,6 +92,7 @@ WRT = {
 }
 
 
+@functools.cache
 def gradients(name: str) -> Gradients:
     sizes = {"G": 4} if name == "lstm" else None
     return differentiate(SCANS[name], WRT[name].split(), sizes).gradients

@@ -19,6 +19,7 @@ from derive.code.contraction import summed
 from derive.code.elementwise import Elementwise
 from derive.code.reading import margins_around
 from derive.code.spreading import Spread, spreads
+from derive.code.stages import spread_out
 from derive.code.statements import Value, size_text
 from derive.code.views import (
     affine_form,
@@ -39,8 +40,10 @@ def accumulated(values: Elementwise, e: Equation) -> Value | None:
     found = spreads(values, e)
     if found is None:
         return None
-    if len(found) == 1 and (value := _reshaped(values, e, found[0])) is not None:
-        return value
+    if len(found) == 1:
+        value = _reshaped(values, e, found[0]) or spread_out(values, e, found[0])
+        if value is not None:
+            return value
     total = None
     for spread in found:
         placed = all(affine_form(x) is not None for x in spread.at.values())
@@ -111,14 +114,15 @@ def _scattered(values: Elementwise, e: Equation, spread: Spread) -> Value:
 def _reshaped(values: Elementwise, e: Equation, spread: Spread) -> Value | None:
     """Terms that belong to all elements, each to one: the term itself, in another shape."""
     frame: list[Index] = []
-    for i in e.indices:
+    own = tuple(i for i in values.frame if i in e.indices)
+    for i in own:
         affine = affine_form(spread.at.get(i, i))
         digits = (i,) if i not in spread.at else affine and radix(*affine, i.size)
         if not digits:
             return None
         frame += digits
     term = _whole(values, _term(values, e, spread, tuple(frame)), tuple(frame))
-    return Value(f"{term.text}.reshape{shape_text(i.size for i in e.indices)}", e.indices)
+    return Value(f"{term.text}.reshape{shape_text(i.size for i in own)}", own)
 
 
 def _whole(values: Elementwise, v: Value, axes: tuple[Index, ...]) -> Value:

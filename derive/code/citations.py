@@ -40,11 +40,13 @@ _LISTED = re.compile(r" *\( *([0-9]{1,40})\)  \S")
 _LINEAR = re.compile(r"(?:([0-9]+)-)?(?:([0-9]+)\*)?l(?:([+-])([0-9]+))?")
 
 _CHECKING = {f"_check_{what}" for what in ("ids", "range", "size", "terms", "steps")} | {"_read"}
-# Calls that hand on what was computed, in a shape or type that a caller expects.
-_HANDING = {"float", "_like", "np.array", "np.reshape", ".reshape", ".astype"}
+# Calls that hand on what was computed, in a shape, order of axes or type that a caller expects.
+_HANDING = {"float", "_like", "np.array", "np.reshape", ".reshape", ".transpose", ".astype"}
+# Functions that make the arrays of a workspace, at once or where they are asked for.
+_MAKING = (".__init__", "input_arrays", "loss_arrays")
 # Calls that make memory, or name parts of it.
-_MEMORY = {"np.empty", "np.empty_like", "_views", "min", "len", "range", "setattr", "PARAMETERS"}
-_MEMORY |= {".reshape", ".transpose", ".items"}
+_MEMORY = {"np.array", "np.empty", "np.empty_like", "_views", "_tiles", "min", "len"}
+_MEMORY |= {"range", "setattr", "PARAMETERS", ".reshape", ".transpose", ".items"}
 # Calls that read what the caller gave.
 _READING = {"_read", "_given", "len", "int", "np.dtype", "np.shape", "np.random.default_rng"}
 _READING |= {".reshape", "min", "max", "_views", "np.zeros", "sum", "map", ".values"}
@@ -262,6 +264,7 @@ def is_frame(statement: ast.stmt, function: str, sizes: set[str]) -> bool:
     name = function.partition(".")[0]
     if name in FRAME or name.startswith("_"):
         return True
+    makes = function.endswith(_MAKING)
     match statement:
         case ast.Raise() | ast.Pass() | ast.Expr(value=ast.Constant()) | ast.For() | ast.With():
             return True
@@ -274,10 +277,8 @@ def is_frame(statement: ast.stmt, function: str, sizes: set[str]) -> bool:
         case ast.Assign(targets=[ast.Attribute(attr="t")], value=ast.Call()) if name == "Optimizer":
             return True
         case ast.Assign(targets=[target, *_], value=value):
-            return _is_reading(target, value, sizes) or (
-                function.endswith(".__init__") and _is_memory(value)
-            )
-        case ast.Expr(value=ast.Call()) if function.endswith(".__init__"):
+            return _is_reading(target, value, sizes) or (makes and _is_memory(value))
+        case ast.Expr(value=ast.Call()) if makes:
             return _is_memory(statement.value)
     return False
 

@@ -22,12 +22,15 @@ from typing import Any
 from sympy import Add, Expr, Mul, Pow, S
 
 from derive.code.elementwise import Elementwise
-from derive.code.statements import Value
+from derive.code.statements import Value, size_text
 from derive.code.views import arranged, estimate, merged, shape_text
 from derive.language.notation import Index, indices
 
 Order = tuple[Index, ...]
 Tree = Any  # the position of a factor, or a pair of trees
+
+LONG_SUM = 65536  # terms; more are summed in pairs, which rounds less
+SMALL_MATRIX = 1024  # elements of a matrix in a stack, below which BLAS gains nothing
 
 
 def summed(values: Elementwise, term: Expr, bound: Order, conditions: Sequence[Expr] = ()) -> Value:
@@ -50,10 +53,68 @@ def reduced(values: Elementwise, function: str, value: Value, over: Iterable[Ind
     if not axes:
         return value
     kept = tuple(i for i in value.indices if i not in set(over))
+    if function == "add" and (found := _times_ones(values, value, kept)):
+        return reduced(values, function, found, over)
     axis = "None" if not kept else str(axes[0] if len(axes) == 1 else tuple(axes))
     out = values.code.array(kept)
     arguments = f"{value.text}, axis={axis}"
     return values.code.call(f"np.{function}.reduce", arguments, out, operations=value.elements)
+
+
+def _times_ones(values: Elementwise, value: Value, kept: Order) -> Value | None:
+    """The sums over axes that lie in one block of memory, as products of a matrix and ones.
+
+    b[j] = sum[n,t](z[j,n,t])    ->    np.matmul(z.reshape(J, N*T), ones)
+    s[n] = sum[d](x[d,n])        ->    np.matmul(ones, x)
+
+    BLAS sums some times faster. Where earlier axes are summed too, the last ones are now and the
+    others after that, two calls that each have whole rows:
+
+    s[c] = sum[p,q,n](z[p,c,q,n])    ->    t[p,c] = sum[q,n](z[p,c,q,n]*1), s[c] = sum[p](t[p,c])
+    """
+    if not kept or values.code.loop is not None or value.kind != "real" or not value.whole:
+        return None
+    whole = value.indices
+    last = max(whole.index(i) for i in kept)
+    stack: Order = ()
+    columns: Order = ()
+    if last + 1 < len(whole):
+        rows, run = whole[: last + 1], whole[last + 1 :]
+        if len(rows) > len(kept) and _count(run) < 256:
+            return None
+    else:
+        end = max(k for k, i in enumerate(whole) if i not in kept) + 1
+        begin = next(k for k, i in enumerate(whole) if i not in kept)
+        stack, run, rows, columns = whole[:begin], whole[begin:end], (), whole[end:]
+        if set(run) & set(kept) or (stack and _count((*run, *columns)) < SMALL_MATRIX):
+            return None
+    if _count(run) > LONG_SUM:
+        return None
+    ones = _ones(values, Mul(*(i.size for i in run)))
+    out = values.code.array((*stack, *rows, *columns))
+    matrix, into = merged(value, (stack, rows, run, columns)), merged(out, (stack, rows, columns))
+    both = f"{ones}, {matrix}" if columns else f"{matrix}, {ones}"
+    axes = tuple(whole.index(i) for i in run)
+    axis = axes[0] if len(axes) == 1 else axes
+    return values.code.emit(
+        out,
+        f"{{out}} = np.add.reduce({value.text}, axis={axis})",
+        f"np.matmul({both}, out={into})",
+        operations=value.elements,
+    )
+
+
+def _count(indices: Iterable[Index]) -> float:
+    return estimate(Mul(*(i.size for i in indices)))
+
+
+def _ones(values: Elementwise, length: Expr) -> str:
+    """A vector of ones, made once."""
+    if length not in values.ones:
+        ones = values.code.array((Index("_", length),), label="ones")
+        made = f"{{out}} = np.ones({size_text(length)}, dtype)"
+        values.ones[length] = values.code.emit(ones, made, "", operations=S.Zero)
+    return values.ones[length].text
 
 
 def _differ(addends: Sequence[Expr], bound: Order) -> bool:
@@ -243,8 +304,10 @@ def _pair(values: Elementwise, a: Value, b: Value, inner: Order) -> Value:
     first = tuple(i for i in kept if i in values.counted)
     if not stack and kept[: len(first)] == first and set(first) < set(columns):
         stack, columns = first, tuple(i for i in columns if i not in first)
-    left = _matrices(values, a, tuple(i for i in stack if i in a.indices), rows, inner)
-    right = _matrices(values, b, stack, inner, columns)
+    left = matrices(values, a, tuple(i for i in stack if i in a.indices), rows, inner)
+    right = matrices(values, b, stack, inner, columns)
+    if right.endswith(".T") and rows and columns and not stack and _is_steady(values, b):
+        right = _copied(values, b, (*inner, *columns), (inner, columns))
     out = values.code.array(kept)
     into = merged(out, (*((i,) for i in stack), rows, columns))
     if into is None:
@@ -299,15 +362,37 @@ def _inner_order(
     return tuple(i for i in best.indices if i in inner)
 
 
-def _matrices(values: Elementwise, v: Value, stack: Order, rows: Order, columns: Order) -> str:
+def matrices(values: Elementwise, v: Value, stack: Order, rows: Order, columns: Order) -> str:
     """The value as a stack of matrices or vectors: a view, or a copy where no view has its axes."""
     groups = (*((i,) for i in stack), rows, columns)
     text = merged(v, groups)
     if text is None:
-        out = values.code.array((*stack, *rows, *columns))
-        text = arranged(v, out.indices)
-        copied = values.code.emit(out, f"{{out}} = {text}.copy()", f"np.copyto({{out}}, {text})")
-        values.copies[v.text] = (tuple(v.indices.index(i) for i in out.indices), copied)
-        text = merged(copied, groups)
-    assert text is not None
+        # The last axis stays the last one: what lies beside each other is copied together.
+        turned = bool(rows) and rows[-1] == v.indices[-1]
+        order = (*stack, *columns, *rows) if turned else (*stack, *rows, *columns)
+        return _copied(values, v, order, groups)
     return text
+
+
+def _copied(values: Elementwise, v: Value, order: Order, groups: Sequence[Order]) -> str:
+    """A copy of the value with its axes in order, as matrices."""
+    out = values.code.array(order)
+    text = arranged(v, order)
+    copied = values.code.emit(out, f"{{out}} = {text}.copy()", f"np.copyto({{out}}, {text})")
+    values.copies[v.text] = (tuple(v.indices.index(i) for i in order), copied)
+    found = merged(copied, groups)
+    assert found is not None
+    return found
+
+
+def _is_steady(values: Elementwise, v: Value) -> bool:
+    """Whether a value is an array that the loop around does not change.
+
+    A product of few rows takes half the time where its right matrix is no transposed view: a copy
+    before the loop serves all steps.
+    """
+    loop, buffer = values.code.loop, values.code.buffers.get(v.buffer)
+    if loop is None or buffer is None or buffer.of or buffer.local or buffer.stored:
+        return False
+    changed = (s.out == buffer.name and s.loop == loop for s in values.code.statements)
+    return not any(changed) and not (loop.size.is_Integer and loop.size < 8)

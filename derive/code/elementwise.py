@@ -96,7 +96,7 @@ class Elementwise(Reading):
             return self.access(e)
         if isinstance(e, Index):
             return self.grid(e)
-        if e.is_number or (e.is_integer and not e.has(Index, Access, Function)):
+        if e.is_number or (not e.has(Index, Access, Function) and e.is_integer):
             return number(e)
         if e.is_Add:
             return self.sum(e)

@@ -13,26 +13,31 @@ that is a view of another, or does not vary along an axis, is not stored unless 
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from sympy import Expr, Mul, Pow, S, cosh, exp, log, sinh, tan
 
-from derive.code import extrema
+from derive.code import extrema, stages
 from derive.code.accumulation import accumulated
 from derive.code.contraction import reduced, scaled, summed
 from derive.code.elementwise import Elementwise
 from derive.code.hoisting import hoisted
+from derive.code.layout import AS_WRITTEN, Layout, frames
 from derive.code.liveness import alive
 from derive.code.loops import Loops
 from derive.code.placement import placed
+from derive.code.stacking import stacked
 from derive.code.statements import LEADING, Buffer, Code, Lowered, Value, size_text
-from derive.code.views import arranged, merged, shape_text
+from derive.code.views import arranged, merged, shape_text, transposition
+from derive.code.windows import convolution
 from derive.gradients.normal_form import conditions_inside, fresh, needed, pruned
 from derive.language import scans
 from derive.language.functions import Named, and_, mod
-from derive.language.notation import Access, Equation, Index, Program, Reduce, accesses
+from derive.language.notation import Access, Equation, Index, Program, Reduce, accesses, size
 from derive.language.text_printer import text
+
+BATCH = size("N")  # the size of the axis of a batch, in networks
 
 # What the lines of a module may call, or have as names of their own.
 RESERVED = frozenset((LEADING, "np", "math", "dtype", "ws", "coefficient"))
@@ -40,18 +45,26 @@ RESERVED |= {"arrays", "cotangent", "direction", "grads"}
 RESERVED |= {"range", "abs", "max", "min", "round", "bool", "float", "tuple", "len", "ValueError"}
 
 
-def lower(program: Program, results: Iterable[str] = ()) -> Lowered:
+def lower(
+    program: Program,
+    results: Iterable[str] = (),
+    layout: Layout = AS_WRITTEN,
+    free: Collection[str] = (),
+) -> Lowered:
     """The statements that compute `results` (default: those of the program) from the inputs.
 
-    `program` is in normal form, and stable. Equations that no result needs are left out.
+    `program` is in normal form, and stable. Equations that no result needs are left out. `layout`
+    is the order of axes in memory; of inputs and results only those that are `free` follow it.
     """
     wanted = needed(program, tuple(results) or program.results or (program.result,))
-    return _Lowering(hoisted(wanted)).run()
+    return _Lowering(hoisted(stacked(wanted)), layout, free).run()
 
 
 class _Lowering:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, layout: Layout, free: Collection[str]) -> None:
         self.program = program
+        self.fixed = {*program.results, *(t.name for t in program.inputs)} - set(free)
+        self.frames = frames(program, layout, BATCH, self.fixed)
         self.code = Code()
         self.values = Elementwise(self.code, dict(program.sizes))
         self.names: dict[str, str] = {}
@@ -68,11 +81,13 @@ class _Lowering:
         self.taken |= {str(s) for t in program.inputs for i in t.axes for s in i.size.free_symbols}
         self.taken |= {str(s) for s, _ in program.sizes} | RESERVED
         self.positions = _positions(program)
-        self.loops = Loops(self.values, program, self.computed, self.taken)
+        self.loops = Loops(self.values, program, self.computed, self.taken, self.frames)
 
     def run(self) -> Lowered:
         for tensor in self.program.inputs:
-            value = self.code.array(tensor.axes, tensor.kind, self.named(tensor.name))
+            order = self.frames[tensor.name]
+            name = tensor.name if order == tensor.axes else f"{tensor.name}_laid"
+            value = self.code.array(order, tensor.kind, self.named(tensor.name, name))
             self.values.tensors[tensor.name] = (value, tensor.axes)
             self.values.shapes[tensor.name] = tuple(i.size for i in tensor.axes)
         for group in scans.groups(self.program.equations):
@@ -86,9 +101,9 @@ class _Lowering:
                     self.result(equation)
         return self.finished()
 
-    def named(self, tensor: str) -> str:
+    def named(self, tensor: str, name: str = "") -> str:
         """A tensor's name in Python: its own, unless a size or a word of the module has that."""
-        self.names[tensor] = fresh(_identifier(tensor), self.taken)
+        self.names[tensor] = fresh(_identifier(name or tensor), self.taken)
         return self.names[tensor]
 
     def equation(self, e: Equation) -> None:
@@ -112,8 +127,8 @@ class _Lowering:
             self.values.positions[e.target] = Mul(*(i.size for i in e.bound))
 
     def is_laid_out(self, value: Value, e: Equation) -> bool:
-        """Whether an array has the tensor's axes: in their order, where it is a result."""
-        if e.target in self.program.results or len(set(value.indices)) < len(value.indices):
+        """Whether an array has the tensor's axes: in their order, where it is a fixed result."""
+        if e.target in self.fixed or len(set(value.indices)) < len(value.indices):
             return value.indices == e.indices
         return set(value.indices) == set(e.indices)
 
@@ -123,7 +138,12 @@ class _Lowering:
         e = replace(e, body=e.body.xreplace(self.zeros)) if self.zeros else e
         self.values.exact = e.target in self.positions
         self.values.frame = self.loops.frame(e)
-        value = placed(self.values, e) or accumulated(self.values, e)
+        value = (
+            placed(self.values, e)
+            or stages.routed(self.values, e)
+            or convolution(self.values, e)
+            or accumulated(self.values, e)
+        )
         if value is None:
             value = self.reduction(e) if e.reduction else self.values.value(e.body)
         return value
@@ -133,10 +153,10 @@ class _Lowering:
         self.code.origin = e.origin or e.target
         value, _ = self.values.tensors[e.target]
         buffer = self.code.buffers[value.buffer]
-        if value.indices == e.indices and not buffer.of:
+        if self.is_laid_out(value, e) and not buffer.of:
             self.claim(buffer, e.target)
         else:
-            self.copied(e, value)
+            self.values.tensors[e.target] = (self.copied(e, value), e.indices)
 
     def claim(self, buffer: Buffer, target: str) -> None:
         """Let an anonymous buffer be the target's."""
@@ -156,13 +176,14 @@ class _Lowering:
         return self.code.emit(out, f"{{out}} = {value.text}", "", operations=S.Zero)
 
     def copied(self, e: Equation, value: Value) -> Value:
-        """The value in a new array of the target's shape."""
+        """The value in a new array of the target's axes."""
         value = self.values.real(value)
-        out = self.code.array(
-            e.indices, value.kind if value.indices else "real", self.named(e.target)
-        )
-        source = arranged(value, e.indices)
-        shape = shape_text(i.size for i in e.indices)
+        own = e.indices
+        if e.target not in self.fixed:
+            own = tuple(i for i in self.loops.frame(e) if i in e.indices)
+        out = self.code.array(own, value.kind if value.indices else "real", self.named(e.target))
+        source = arranged(value, own)
+        shape = shape_text(i.size for i in own)
         if not value.indices:
             made = f"np.full({shape}, {source}, dtype)"
         elif set(value.indices) == set(e.indices):
@@ -212,6 +233,8 @@ class _Lowering:
         return Value("np.nan", kind="number")
 
     def sum(self, term: Expr, bound: tuple[Index, ...], conditions: tuple[Expr, ...]) -> Value:
+        if found := stages.added(self.values, term, bound, conditions):
+            return found
         if not conditions:
             return summed(self.values, term, bound)
         if term.has(exp, log, tan, sinh, cosh, mod, Named, *_quotients(term)):
@@ -253,6 +276,8 @@ class _Lowering:
             axes = tuple(k for k, i in enumerate(mask.indices) if i in e.bound)
             some = f"{mask.text}.any(axis={axes})" if axes else mask.text
             self.code.check(f"_check_terms({some}, {text(e.access)!r})")
+        if found := stages.extremum(self.values, function, neutral, e):
+            return found
         value = self.values.real(self.chosen(e, neutral))
         if found := extrema.extremum(self.values, function, value, *self.divided(e, value)):
             return found
@@ -287,8 +312,10 @@ class _Lowering:
     def argument(self, e: Equation) -> Value:
         """The position of the first extremum among the points of the bound ranges."""
         neutral = "-np.inf" if e.reduction == "argmax" else "np.inf"
-        value = self.chosen(e, neutral)
         function = "maximum" if e.reduction == "argmax" else "minimum"
+        if staged := stages.staged(self.values, function, neutral, e):
+            self.values.routes[e.target] = staged
+        value = self.chosen(e, neutral)
         if found := extrema.argument(self.values, function, value, *self.divided(e, value)):
             return found
         whole = (*(i for i in e.indices if i in value.indices), *e.bound)
@@ -343,7 +370,14 @@ class _Lowering:
             statements=statements,
             names={t: renamed[b] for t, b in self.names.items() if b in used},
             sizes=tuple((s, size_text(e)) for s, e in self.program.sizes),
+            turned=tuple((t, self.turned(t)) for t in self.names if self.turned(t)),
         )
+
+    def turned(self, tensor: str) -> str:
+        """What brings a tensor's array from its order in memory to that of its axes."""
+        value, axes = self.values.tensors.get(tensor, (None, ()))
+        kept = value is not None and set(value.indices) == set(axes)
+        return transposition(value.indices, axes) if value and kept else ""
 
 
 def _identifier(tensor: str) -> str:

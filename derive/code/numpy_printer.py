@@ -15,7 +15,7 @@ from itertools import groupby, pairwise
 from sympy import Mul
 
 from derive.code.scheduling import Schedule
-from derive.code.statements import DTYPES, Loop, Statement, size_text
+from derive.code.statements import DTYPES, Loop, Statement, range_text, size_text
 from derive.code.views import shape_text
 
 WIDTH = 91  # 99 columns less two levels of indentation
@@ -33,16 +33,14 @@ def lines(
         if loop is None:
             out.extend(plain(group, names, numbers))
         else:
-            out.append(header(loop))
+            out.extend(wrapped(header(loop, names), WIDTH))
             out.extend(f"    {line}" for line in plain(group, names, numbers, WIDTH - 4))
     return tuple(out)
 
 
-def header(loop: Loop) -> str:
+def header(loop: Loop, names: Mapping[str, str]) -> str:
     """The line that a loop begins with."""
-    size = size_text(loop.size)
-    steps = f"{size_text(loop.size - 1)}, -1, -1" if loop.backward else size
-    return f"for {loop.counter} in range({steps}):"
+    return loop.head.format_map(names) or f"for {loop.counter} in {range_text(loop)}:"
 
 
 def plain(
@@ -67,8 +65,15 @@ def plain(
 
 
 def prefixed(schedule: Schedule, prefix: str) -> Mapping[str, str]:
-    """The text of each buffer: its name behind the prefix; a scalar's, or a step's, alone."""
-    return {b.name: (prefix if b.shape and not b.local else "") + b.name for b in schedule.buffers}
+    """The text of each buffer: its name behind the prefix; a step's, or a scalar's, alone.
+
+    But a scalar that is made in the setup is there for all steps.
+    """
+    made = {s.out for s in schedule.setup}
+    return {
+        b.name: (prefix if (b.shape or b.name in made) and not b.local else "") + b.name
+        for b in schedule.buffers
+    }
 
 
 def allocation(
@@ -78,18 +83,18 @@ def allocation(
     out: list[str] = []
     shape_of = {b.name: b.shape for b in schedule.buffers}
     for slot in schedule.slots:
-        shapes = {b: shape_of[b] for b in slot.buffers}
         first, *others = slot.buffers
         dtype = DTYPES[slot.kind]
-        if len(set(shapes.values())) == 1:
-            out.append(f"{names[first]} = np.empty({shape_text(shapes[first])}, {dtype})")
+        if len({shape_of[b] for b in slot.buffers}) == 1 and not any(slot.starts):
+            out.append(f"{names[first]} = np.empty({shape_text(shape_of[first])}, {dtype})")
             out.extend(f"{names[b]} = {names[first]}" for b in others)
             continue
         whole = names.get(slot.name, slot.name)
         out.append(f"{whole} = np.empty({size_text(slot.size)}, {dtype})")
-        for b, shape in shapes.items():
-            count = size_text(Mul(*shape))
-            out.append(f"{names[b]} = {whole}[:{count}].reshape{shape_text(shape)}")
+        for b, start in zip(slot.buffers, slot.starts, strict=True):
+            low = size_text(start) if start else ""
+            own = f"{low}:{size_text(start + Mul(*shape_of[b]))}"
+            out.append(f"{names[b]} = {whole}[{own}].reshape{shape_text(shape_of[b])}")
     out.extend(lines(schedule.setup, names, numbers))
     return tuple(out)
 
@@ -100,6 +105,8 @@ def wrapped(line: str, width: int) -> Sequence[str]:
         return (line,)
     if line.lstrip().startswith("for "):
         return _filled(line, width)
+    if line.endswith("]") and " = [" in line:
+        return _listed(line, width)
     start, end, commas = max(_brackets(line), key=lambda b: b[1] - b[0], default=(0, 0, []))
     if end == start:
         return (line,)
@@ -114,19 +121,55 @@ def wrapped(line: str, width: int) -> Sequence[str]:
 
 
 def _filled(line: str, width: int) -> Sequence[str]:
-    """The head of a loop over a tuple: its elements below, as many on a line as there is room."""
+    """The head of a loop over or into a tuple: its elements below, as many on a line as fit."""
+    if "(" not in line.partition(" in ")[0]:
+        head, _, rest = line.partition("for ")
+        inside, _, after = rest.partition(" in ")
+        if "," not in inside:
+            return _broken(line, width)
+        line = f"{head}for ({inside}) in {after}"
+    return _broken(line, width)
+
+
+def _broken(line: str, width: int) -> Sequence[str]:
+    """A line whose first round brackets are filled line by line."""
     start = line.index("(")
+    end = line.index(")") if ") in " in line else line.rindex(")")
     margin = line[: len(line) - len(line.lstrip())]
     indent = margin + " " * 4
-    inner = textwrap.wrap(
-        line[start + 1 : line.rindex(")")],
+    inner = _lines(line[start + 1 : end], width, indent)
+    return (line[: start + 1], *inner, margin + line[end:])
+
+
+def _listed(line: str, width: int) -> Sequence[str]:
+    """A list of tuples, one for each step of a loop: `a = [(b[t], c[t]) for t in range(50)]`."""
+    margin = line[: len(line) - len(line.lstrip())]
+    indent = margin + " " * 4
+    start = line.index("[")
+    element, _, rest = line[start + 1 : -1].rpartition(" for ")
+    body: tuple[str, ...] = (f"{indent}{element}",)
+    if len(body[0]) > width and element[0] == "(":
+        inner = _lines(element[1:-1], width, indent + " " * 4)
+        body = (f"{indent}(", *inner, f"{indent})")
+    return (line[: start + 1], *body, f"{indent}for {rest}", f"{margin}]")
+
+
+def _lines(text: str, width: int, indent: str) -> Sequence[str]:
+    """Elements with commas between them, as many on a line as there is room for."""
+    depth = 0
+    whole = ""
+    for c in text:
+        depth += (c in "([{") - (c in ")]}")
+        whole += "\x03" if depth and c == " " else c  # no line ends within an element
+    lines = textwrap.wrap(
+        whole,
         width,
         initial_indent=indent,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return (line[: start + 1], *inner, f"{margin}):")
+    return [line.replace("\x03", " ") for line in lines]
 
 
 def _brackets(line: str) -> Iterable[tuple[int, int, list[int]]]:

@@ -45,7 +45,7 @@ def placed(values: Elementwise, e: Equation) -> Value | None:
     values.frame = tuple(i for i in own if i != axis)
     for k in range(int(_length(values, axis))):
         text = out.text + subscript([str(k) if i == axis else ":" for i in own])
-        _put(values, parts.get(S(k), S.Zero), out, text, values.frame)
+        put(values, parts.get(S(k), S.Zero), out, text, values.frame)
     return out
 
 
@@ -67,13 +67,17 @@ def _in_blocks(values: Elementwise, found: tuple[Block, ...], e: Equation) -> Va
     if (Add(*(i.size for _, i in parts)) - axis.size).expand() != 0:
         values.code.emit(out, "", "{out}.fill(0)", operations=S.Zero, update=True)
     for start, i in sorted(parts, key=lambda part: default_sort_key(part[0])):
-        stop = (start + i.size).expand()
-        low = "" if start == 0 else size_text(start)
-        high = "" if stop == axis.size else size_text(stop)
-        text = out.text + subscript([f"{low}:{high}" if k == axis else ":" for k in own])
+        text = out.text + subscript([places(start, i, axis) if k == axis else ":" for k in own])
         values.frame = tuple(i if k == axis else k for k in own)
-        _put(values, parts[start, i], out, text, values.frame)
+        put(values, parts[start, i], out, text, values.frame)
     return out
+
+
+def places(start: Expr, own: Index, axis: Index) -> str:
+    """The slice of an axis that a block of it takes."""
+    stop = (start + own.size).expand()
+    low = "" if start == 0 else size_text(start)
+    return f"{low}:" + ("" if stop == axis.size else size_text(stop))
 
 
 def _place(values: Elementwise, addend: Expr, e: Equation) -> tuple[Index, Expr, Expr] | None:
@@ -94,9 +98,7 @@ def _length(values: Elementwise, i: Index) -> Expr:
     return values.sizes.get(size, size)
 
 
-def _put(
-    values: Elementwise, term: Expr, out: Value, text: str, indices: tuple[Index, ...]
-) -> None:
+def put(values: Elementwise, term: Expr, out: Value, text: str, indices: tuple[Index, ...]) -> None:
     """The term computed into a part of an array."""
     start = len(values.code.statements)
     value = values.real(values.value(term))

@@ -9,6 +9,7 @@ a[n,j] - (j == y[n])           t = a.copy(); t[n, y] -= 1           add_one_hot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sympy import Expr, Max, Mul, S, Symbol
 
@@ -32,7 +33,10 @@ class Reading(Arithmetic):
     the value is not used; `padding` is what is read there. `checked` are ids that are known to lie
     on an axis, `positions` the tensors that hold places of maxima, and among how many. `copies` are
     contiguous copies of views: the order of axes, and the copy; `extrema` those over axes of such a
-    copy. `counted` are the indices that a loop around runs over.
+    copy. `staged` are extrema and sums over windows, axis by axis, by what they are of; `routes`
+    those whose places a tensor holds. `expansions` are copies of windows that overlap, `overlapped`
+    their matrices, `ones` vectors of ones by length. `counted` are the indices that a loop around
+    runs over.
     """
 
     def __init__(self, code: Code, sizes: Mapping[Symbol, Expr]) -> None:
@@ -46,6 +50,11 @@ class Reading(Arithmetic):
         self.positions: dict[str, Expr] = {}
         self.copies: dict[str, tuple[tuple[int, ...], Value]] = {}
         self.extrema: dict[tuple[str, str, Indices], Value] = {}
+        self.staged: dict[Any, Any] = {}
+        self.routes: dict[str, Any] = {}
+        self.expansions: dict[Any, Value] = {}
+        self.overlapped: dict[Any, Value] = {}
+        self.ones: dict[Expr, Value] = {}
         self.counted: Indices = ()
         self.grids: dict[Index, Value] = {}
         self.pads: dict[tuple[str, str, tuple[tuple[Expr, Expr], ...]], Value] = {}

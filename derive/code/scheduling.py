@@ -13,25 +13,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import count
 from types import MappingProxyType
 
-from sympy import Add, Expr, Mul
+from sympy import Add, Expr, Mul, S
 
 from derive.code.liveness import alive, lives, viewed
+from derive.code.packing import Stay, packed
 from derive.code.statements import DTYPES, Buffer, Lowered, Statement, fields, size_text
-from derive.code.views import estimate, shape_text
+from derive.code.views import shape_text
 from derive.gradients.normal_form import fresh as fresh_name
+from derive.language.notation import REMEMBERED
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Memory of a workspace that several buffers use one after the other: `size` elements."""
+    """Memory of a workspace that several buffers share: `size` elements.
+
+    Each begins at its number in `starts`; where two of them meet they are never needed at once.
+    """
 
     name: str
     kind: str
     size: Expr
     buffers: tuple[str, ...]
+    starts: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a slot, or, as the slot of its own name, an array that is in none."""
+
+    slot: str
+    start: Expr = S.Zero
+    size: Expr = S.One
+
+    def meets(self, other: Part) -> bool:
+        """Whether they have memory in common, or may have."""
+        if self.slot != other.slot:
+            return False
+        return not (_is_behind(self, other) or _is_behind(other, self))
 
 
 @dataclass(frozen=True)
@@ -42,8 +65,9 @@ class Schedule:
     `names` gives the buffer of a tensor. `slots` divide the buffers of a workspace by the memory
     they share; `setup` are the statements that a workspace runs once, when it is made. `checks` are
     its lines that raise where inputs do not fit; in a function that makes its arrays these stand
-    among the statements. `sizes_used` are the sizes that the statements name. `operations` counts
-    floating-point operations, `elements` those read and written.
+    among the statements. `turned` brings a tensor's axes from memory into order. `sizes_used` are
+    the sizes that the statements name. `operations` counts floating-point operations, `elements`
+    those read and written.
     """
 
     buffers: tuple[Buffer, ...]
@@ -55,6 +79,7 @@ class Schedule:
     elements: Expr
     slots: tuple[Slot, ...] = ()
     setup: tuple[Statement, ...] = ()
+    turned: Mapping[str, str] = field(default_factory=dict)
 
     def split(
         self, forward: Collection[str]
@@ -67,6 +92,33 @@ class Schedule:
 
     def buffer(self, name: str) -> Buffer:
         return next(b for b in self.buffers if b.name == name)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _is_behind(one: Part, other: Part) -> bool:
+    return bool((one.start - other.start - other.size).is_nonnegative)
+
+
+def divided(schedule: Schedule, later: Sequence[Statement]) -> tuple[Schedule, Schedule]:
+    """The schedule with the memory, and setup, that its statements need; and what `later` adds."""
+    apart = set(map(id, later))
+    needed: set[str] = set()
+    for s in schedule.statements:
+        if id(s) not in apart:
+            needed |= fields(s.text) | {s.out} | (fields(s.loop.head) if s.loop else set())
+    for s in reversed(schedule.setup):
+        if s.out in needed:
+            needed |= fields(s.text)
+    first = [slot for slot in schedule.slots if needed & {*slot.buffers, slot.name}]
+    made = [s for s in schedule.setup if s.out in needed or not s.out]
+    return (
+        replace(schedule, slots=tuple(first), setup=tuple(made)),
+        replace(
+            schedule,
+            slots=tuple(slot for slot in schedule.slots if slot not in first),
+            setup=tuple(s for s in schedule.setup if s not in made),
+        ),
+    )
 
 
 def fresh(lowered: Lowered) -> Schedule:
@@ -88,14 +140,18 @@ def fresh(lowered: Lowered) -> Schedule:
 
 
 def workspace(
-    lowered: Lowered, given: Iterable[str] = (), over: Mapping[str, str] = MappingProxyType({})
+    lowered: Lowered,
+    given: Iterable[str] = (),
+    over: Mapping[str, str] = MappingProxyType({}),
+    later: Collection[str] = (),
 ) -> Schedule:
     """Statements that work in arrays made beforehand, and the plan of these.
 
     `given` are the tensors whose arrays the caller provides, besides the inputs: results that are
     written where they shall be. Other results stay as they are to the end. `over` gives for a
     result the input that it replaces, `m_next` for `m`: it is computed in place where no statement
-    needs the old one any more, and copied there in the end where one does.
+    needs the old one any more, and copied there in the end where one does. What the equations of
+    `later` need alone is apart from what those before them need.
     """
     given = {lowered.names[t] for t in given if t in lowered.names}
     constant = _constants(lowered, given)
@@ -106,24 +162,40 @@ def workspace(
     )
     lowered = _alive(replace(lowered, statements=in_place))
     replaced = {lowered.names[new]: lowered.names[old] for new, old in over.items()}
-    lowered, _ = _chained(lowered, constant, replaced)
+    bordered = {b.name for b in lowered.buffers if b.bordered}
+    lowered, _ = _chained(lowered, constant | bordered, replaced)
     constant = _constants(lowered, given)
+    bordered = {b.name for b in lowered.buffers if b.bordered}
     held = (
         given
         | constant
+        | bordered
         | {lowered.names[t.name] for t in lowered.inputs if t.name in lowered.names}
         | {b.name for b in lowered.buffers if b.of}
     )
-    made = [s for s in lowered.statements if s.out in constant or (s.binds and not s.loop)]
+    made = [
+        s
+        for s in lowered.statements
+        if s.out in constant or (s.out in bordered and not s.update) or (s.binds and not s.loop)
+    ]
     statements = tuple(s for s in lowered.statements if s.out and s not in made)
-    slots = _slots(lowered, statements, held)
-    place = {b: slot.name for slot in slots for b in slot.buffers}
+    slots = _slots(lowered, statements, held, later)
+    place = places(slots, {b.name: b.shape for b in lowered.buffers})
     return replace(
         _schedule(lowered, (_without_idle_copies(s, place) for s in statements)),
         checks=tuple(s for s in lowered.statements if not s.out),
         setup=tuple(made),
         slots=slots,
     )
+
+
+def places(slots: Iterable[Slot], shapes: Mapping[str, tuple[Expr, ...]]) -> dict[str, Part]:
+    """Where each buffer of some slots lies."""
+    return {
+        b: Part(slot.name, start, Mul(*shapes[b]))
+        for slot in slots
+        for b, start in zip(slot.buffers, slot.starts, strict=True)
+    }
 
 
 def _alive(lowered: Lowered) -> Lowered:
@@ -162,10 +234,11 @@ def _schedule(lowered: Lowered, statements: Iterable[Statement]) -> Schedule:
         ),
         Add(*(s.operations for s in done)),
         Add(*elements),
+        turned=dict(lowered.turned),
     )
 
 
-def _without_idle_copies(s: Statement, place: Mapping[str, str]) -> Statement:
+def _without_idle_copies(s: Statement, place: Mapping[str, Part]) -> Statement:
     """The statement without a copy to the memory where the operand is already."""
     for b in s.reads | {s.out}:
         idle = f"np.copyto({{{s.out}}}, {{{b}}})"
@@ -234,6 +307,7 @@ def _chained(
     lowered = _replacing(lowered, merged, replaced, last)
     names: dict[str, str] = {}
     taken = {b.name for b in lowered.buffers if not b.anonymous}
+    temporaries = (fresh_name(t, taken) for k in count(1) if (t := f"t_{k}") not in taken)
     taken |= {str(s) for b in lowered.buffers for e in b.shape for s in e.free_symbols}
     taken |= {s.loop.counter for s in lowered.statements if s.loop}
     for name in buffers:
@@ -243,7 +317,7 @@ def _chained(
         else:
             if final not in names:
                 label = buffers[final].label
-                names[final] = fresh_name(label, taken) if label else _numbered("t", taken)
+                names[final] = fresh_name(label, taken) if label else next(temporaries)
             names[name] = names[final]
     texts = {old: f"{{{new}}}" for old, new in names.items()}
     statements = tuple(
@@ -300,7 +374,7 @@ def _replacing(
     return replace(lowered, statements=tuple(statements))
 
 
-def _numbered(base: str, taken: set[str]) -> str:
+def numbered(base: str, taken: set[str]) -> str:
     k = 1
     while f"{base}_{k}" in taken:
         k += 1
@@ -319,55 +393,55 @@ def _constants(lowered: Lowered, given: set[str]) -> set[str]:
     return {s.out for s in lowered.statements if s.out and s.out not in varying}
 
 
-def _slots(lowered: Lowered, statements: tuple[Statement, ...], held: set[str]) -> tuple[Slot, ...]:
-    """Slots for the buffers not held otherwise, the smallest that fits first."""
-    results = {lowered.names[t] for t in lowered.results}
+@dataclass
+class _Chain:
+    """Buffers that follow each other in the same memory, each computed in place of the last."""
+
+    buffers: list[str]
+    first: float
+    last: float
+
+
+def _slots(
+    lowered: Lowered, statements: tuple[Statement, ...], held: set[str], later: Collection[str]
+) -> tuple[Slot, ...]:
+    """Slots for the buffers not held otherwise.
+
+    What only statements of `later` equations need is in slots of its own, and so are sizes that
+    differ in more than a number: which of them is larger depends on the sizes in them.
+    """
     buffers = {b.name: b for b in lowered.buffers}
-    planned = [b for b in lowered.buffers if b.shape and b.name not in held]
     first, last = lives(statements, buffers)
+    results = {lowered.names[t] for t in lowered.results}
     last |= dict.fromkeys((viewed(b, buffers) for b in results), len(statements))
-    slots: list[Slot] = []
-    busy: list[float] = []  # the last statement that needs what is in the slot
+    end = next((k for k, s in enumerate(statements) if s.origin in later), len(statements))
+    pools: dict[tuple[str, Expr, bool], list[_Chain]] = {}
+    ends: dict[str, _Chain] = {}  # by the last buffer of a chain
+    planned = [b for b in lowered.buffers if b.shape and b.name not in held]
     for b in sorted(planned, key=lambda b: first[b.name]):
-        size = Mul(*b.shape)
         start = first[b.name]
         inside = statements[int(start)].overwrites if start == int(start) else ()
-        best: tuple[int, Expr] | None = None
-        for k, slot in enumerate(slots):
-            over = busy[k] == start and slot.buffers[-1] in inside
-            if slot.kind != b.kind or not (busy[k] < start or over):
-                continue
-            grown = _larger(slot.size, size)
-            if (
-                grown is None
-                or _estimate_ratio(slot.size, size) > 4
-                or (grown != slot.size and best is not None)
-            ):
-                continue
-            if slot.size == size or best is None or (grown == slot.size and best[1] != size):
-                best = (k, grown)
-                if slot.size == size:
-                    break
-        if best is None:
-            slots.append(Slot(f"slot_{len(slots) + 1}", b.kind, size, (b.name,)))
-            busy.append(last[b.name])
+        over = [o for o in inside if o in ends and last[o] == start]
+        if over:
+            chain = ends.pop(over[0])
+            chain.buffers.append(b.name)
+            chain.last = max(chain.last, last[b.name])
         else:
-            k, grown = best
-            slots[k] = replace(slots[k], size=grown, buffers=(*slots[k].buffers, b.name))
-            busy[k] = last[b.name]
-    return tuple(slots)
-
-
-def _estimate_ratio(a: Expr, b: Expr) -> float:
-    """How much larger one size is than another; sharing is for arrays of about the same size."""
-    x, y = estimate(a), estimate(b)
-    return max(x / y, y / x)
-
-
-def _larger(a: Expr, b: Expr) -> Expr | None:
-    """The larger of two sizes, whatever the sizes in them are; None if that depends on these."""
-    difference = (a - b).expand()
-    coefficients = [t.as_coeff_Mul()[0] for t in Add.make_args(difference)]
-    if all(c >= 0 for c in coefficients):
-        return a
-    return b if all(c <= 0 for c in coefficients) else None
+            chain = _Chain([b.name], start, last[b.name])
+            key = (b.kind, Mul(*b.shape).as_coeff_Mul()[1], start >= end)
+            pools.setdefault(key, []).append(chain)
+        ends[b.name] = chain
+    found: list[tuple[float, Slot]] = []
+    for (kind, unit, _), chains in pools.items():
+        counts = [int(Mul(*buffers[c.buffers[0]].shape).as_coeff_Mul()[0]) for c in chains]
+        stays = [Stay(n, c.first, c.last) for n, c in zip(counts, chains, strict=True)]
+        places, sizes = packed(stays)
+        inside_: list[list[tuple[float, str, Expr]]] = [[] for _ in sizes]
+        for place, chain in zip(places, chains, strict=True):
+            inside_[place.slot] += [(first[b], b, place.start * unit) for b in chain.buffers]
+        for size, some in zip(sizes, inside_, strict=True):
+            some.sort(key=lambda x: x[0])
+            names, starts = tuple(x[1] for x in some), tuple(x[2] for x in some)
+            found.append((some[0][0], Slot("", kind, size * unit, names, starts)))
+    found.sort(key=lambda x: x[0])
+    return tuple(replace(slot, name=f"slot_{k + 1}") for k, (_, slot) in enumerate(found))

@@ -44,7 +44,7 @@ def spreads(values: Elementwise, e: Equation) -> list[Spread] | None:
         return None
     found = []
     for addend in Add.make_args(e.term):
-        term, conditions = _conditions(addend, e.guard)
+        term, conditions = factored(addend, e.guard)
         spread = _by_lookup(values, e, term, conditions) or _by_shift(values, e, term, conditions)
         if spread is None or not _separate(e, spread):
             return None
@@ -60,7 +60,7 @@ def _separate(e: Equation, spread: Spread) -> bool:
     return len(set(moving)) == len(moving)
 
 
-def _conditions(term: Expr, guard: Expr) -> tuple[Expr, tuple[Expr, ...]]:
+def factored(term: Expr, guard: Expr) -> tuple[Expr, tuple[Expr, ...]]:
     """c*where(a and b, t, 0) with a guard as the term c*t and the conditions (guard, a, b)."""
     factors, conditions = [], [guard]
     for factor in Mul.make_args(term):
@@ -103,6 +103,8 @@ def _by_shift(
     values: Elementwise, e: Equation, term: Expr, conditions: tuple[Expr, ...]
 ) -> Spread | None:
     """The elements that a window puts together: i - 2*p named k, for each such target index i."""
+    if not conditions and not term.has(eq, floordiv):
+        return None  # nothing says where a term belongs but these
     at: dict[Index, Expr] = {}
     bound = list(e.bound)
     taken = {i.name for i in (*e.indices, *e.bound)}

@@ -37,7 +37,8 @@ class Buffer:
     `kind` is "real", "integer" or "boolean". The name is a Python identifier: that of the tensor it
     holds, or one of lowering's own (`anonymous`), which gets `label` or another name in the end. A
     buffer of shape () is a scalar. `of` is the buffer that this one is a view of, `local` one that
-    changes with every step of a loop. A `stored` one is there before it is written, row by row.
+    changes with every step of a loop. A `stored` one is there before it is written, row by row;
+    of a `bordered` one the same elements are written each time, and the others stay 0.
     """
 
     name: str
@@ -48,16 +49,21 @@ class Buffer:
     of: str = ""
     local: bool = False
     stored: bool = False
+    bordered: bool = False
 
 
 @dataclass(frozen=True)
 class Loop:
-    """`for counter in range(size)`, or from the last one to the first; `number` tells it apart."""
+    """`for counter in range(size)`, or from the last one to the first; `number` tells it apart.
+
+    `head` is the line that it begins with where that is another one: `for {x_t} in {steps_1}:`.
+    """
 
     counter: str
     size: Expr
     backward: bool
     number: int
+    head: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,8 @@ class Lowered:
 
     `names` gives for each input and result (a tensor of the program) its buffer, which bears
     another name where the tensor's is no good in Python. `sizes` are the sizes that follow from
-    others, in order of computation, with their Python text: ("P", "(X - K)//2 + 1").
+    others, in order of computation, with their Python text: ("P", "(X - K)//2 + 1"). `turned`
+    gives for a tensor whose axes lie in another order in memory what brings them into theirs: ".T".
     """
 
     inputs: tuple[Tensor, ...]
@@ -113,6 +120,7 @@ class Lowered:
     statements: tuple[Statement, ...]
     names: Mapping[str, str]
     sizes: tuple[tuple[Symbol, str], ...] = ()
+    turned: tuple[tuple[str, str], ...] = ()
 
     def buffer(self, name: str) -> Buffer:
         return next(b for b in self.buffers if b.name == name)
@@ -255,6 +263,12 @@ class _SizePrinter(TextPrinter):
 
 
 _SIZES = _SizePrinter()
+
+
+def range_text(loop: Loop) -> str:
+    """The values of a loop's counter as Python."""
+    size = size_text(loop.size)
+    return f"range({size_text(loop.size - 1)}, -1, -1)" if loop.backward else f"range({size})"
 
 
 def size_text(size: Expr) -> str:

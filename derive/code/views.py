@@ -11,12 +11,13 @@ of these (a lookup, a digit that wraps) is gathered by `elementwise`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from sympy import Expr, Mul, S
 
 from derive.code.statements import Value, size_text
 from derive.language.functions import floordiv, mod
-from derive.language.notation import Access, Index
+from derive.language.notation import REMEMBERED, Access, Index
 
 _WINDOWS = "np.lib.stride_tricks.sliding_window_view"
 
@@ -155,6 +156,7 @@ def affine_form(e: Expr) -> tuple[Expr, list[tuple[Index, Expr]]] | None:
     return offset, terms
 
 
+@lru_cache(maxsize=REMEMBERED)
 def estimate(size: Expr) -> float:
     """A typical value of a size, to choose by: 64 for a size that is not known."""
     return float(size.xreplace(dict.fromkeys(size.free_symbols, S(64))))

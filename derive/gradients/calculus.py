@@ -39,6 +39,7 @@ from derive.language.notation import (
     Partial,
     Reduce,
     indices,
+    size,
 )
 
 CHAIN_RULE, LOCAL_DERIVATIVE = "chain rule", "local derivative"
@@ -126,23 +127,51 @@ def _derived_once(
     taken: set[str],
     argument: Access | None,
 ) -> Tuple:
-    """The forms, derived under the names `_0`, `_1`, ...: equal layers are derived once."""
+    """The forms, derived under the names `_0`, `_1`, ...: equal layers are derived once.
+
+    So are layers that differ in sizes alone, under names of sizes: where nothing but a size's name
+    was looked at, none of them stands in the forms.
+    """
     given = Tuple(
         equation.access, equation.body, operand, cotangent, target, places, argument or S.Zero
     )
-    names: dict[Expr, Expr] = {}
-    for e in preorder_traversal(given):
-        if isinstance(e, Index):
-            names.setdefault(e, e.renamed(f"_{len(names)}"))
-        elif isinstance(e, Access) and e.tensor not in REDUCTIONS:
-            names.setdefault(e.args[0], Str(f"_{len(names)}"))
-    forms = _remembered(given.xreplace(names))
-    back = {new: old for old, new in names.items()}
+    sizes: dict[Expr, Expr] = {}
+    forms, back = None, {}
+    if _is_plain(given):
+        names = _standing(given, sizes)
+        forms, back = _remembered(given.xreplace(names)), {new: old for old, new in names.items()}
+    if forms is None or (sizes and forms.has(*sizes.values())):
+        names = _standing(given)
+        forms, back = _remembered(given.xreplace(names)), {new: old for old, new in names.items()}
     for copy in sorted(forms.atoms(Index) - back.keys(), key=str):
         original = back[copy.renamed(copy.name.rpartition("_")[0])]
         stem = re.sub(r"(?<=[A-Za-z])_\d+$", "", original.name)  # a copy of j_1 is j_2
         back[copy] = original.renamed(fresh(stem, taken))
     return forms.xreplace(back)
+
+
+def _is_plain(given: Tuple) -> bool:
+    """Whether each axis is read by an index over it, so that no size says which terms there are."""
+    accesses = (a for a in given.atoms(Access) if a.tensor not in REDUCTIONS)
+    places = given.args[5].args
+    return all(isinstance(i, Index) for a in accesses for i in a.indices) and all(
+        isinstance(i, Index) and i.size == k.size for k, i in (place.args for place in places)
+    )
+
+
+def _standing(given: Tuple, sizes: dict[Expr, Expr] | None = None) -> dict[Expr, Expr]:
+    """Names for indices and tensors in the order in which they come; for numbers as sizes, too."""
+    names: dict[Expr, Expr] = {}
+    for e in preorder_traversal(given):
+        if isinstance(e, Index):
+            if e not in names:
+                new = e.renamed(f"_{len(names)}")
+                if sizes is not None and e.size.is_Integer and e.size > 1:
+                    new = new.resized(sizes.setdefault(e.size, size(f"_size_{len(sizes)}")))
+                names[e] = new
+        elif isinstance(e, Access) and e.tensor not in REDUCTIONS:
+            names.setdefault(e.args[0], Str(f"_{len(names)}"))
+    return names
 
 
 @lru_cache(maxsize=1024)

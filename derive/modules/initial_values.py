@@ -32,10 +32,12 @@ def lines(network: Network, width: int, beside: Mapping[str, Supplement]) -> Ite
     """The initializers' formulas with their draws; the states' first values."""
     names = _names(network)
     found: list[str] = []
+    initializers = dict.fromkeys(p.initializer for p in network.parameters)
+    numbers = {i: _number(i.program, beside) for i in initializers}
     for p in network.parameters:
         initial = names.get(p.initializer, "")
         value = _call(p, initial) if initial else _elementwise(p)
-        cited = f"  # ({_number(p.initializer.program, beside)})"
+        cited = f"  # ({numbers[p.initializer]})"
         line = f'params["{public(p.name)}"][...] = {value}'
         if len(line) > width - ROLLED:
             line = f'params["{public(p.name)}"][...] = (\n    {value}\n)'

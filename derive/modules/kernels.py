@@ -11,13 +11,15 @@ import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
-from derive.code.numpy_printer import WIDTH, header, plain, prefixed
+from derive.code.numpy_printer import WIDTH, header, plain, prefixed, wrapped
 from derive.code.scheduling import Schedule
 from derive.code.statements import Statement
+from derive.code.views import shape_text
 from derive.gradients.derivation import Gradients
-from derive.language.notation import Tensor, accesses
+from derive.language.notation import REMEMBERED, Equation, Index, Tensor, accesses
 from derive.modules.rolling import field, local, mark, marked
 from derive.networks.network_parts import Network, Parameter, State
 from derive.networks.passes import Targets
@@ -47,6 +49,7 @@ class Kernel:
     passes: tuple[Routine, ...]
     output: str = ""  # where the network's output is after the first pass
     output_bar: str = ""  # and its cotangent
+    threads: int = 1  # that shall share a batch
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,27 @@ class Citations:
     def lines(self, statements: Iterable[Statement], names: Mapping[str, str]) -> Iterable[str]:
         """The statements as lines of Python, those of each equation below the equation."""
         computing = (s for s in statements if s.out)  # the others check what the module checks
+        shown: set[str] = set()
         for loop, repeated in groupby(computing, key=lambda s: s.loop):
             if loop is None:
-                yield from self.plain(repeated, names, WIDTH)
+                yield from self.plain(repeated, names, WIDTH, shown)
                 continue
-            body = self.plain(repeated, names, WIDTH - 4)
+            # A loop over tiles is an equation's statements as they go on.
+            body = self.plain(repeated, names, WIDTH - 4, set() if loop.counter else shown)
             # One piece of text, which a loop over layers does not cut through.
-            yield "\n    ".join((header(loop), *body))
+            head = "\n".join(wrapped(header(loop, names), WIDTH))
+            yield "\n    ".join((head, *body))
 
     def plain(
-        self, statements: Iterable[Statement], names: Mapping[str, str], width: int
+        self,
+        statements: Iterable[Statement],
+        names: Mapping[str, str],
+        width: int,
+        shown: set[str],
     ) -> Iterable[str]:
-        """The lines of statements which stand in one loop, or in none."""
-        shown = set()
+        """The lines of statements which stand in one loop, or in none; `shown` are the equations
+        that stand above already.
+        """
         for origin, group in groupby(statements, key=lambda s: s.origin):
             if origin in self.equations and origin not in shown:
                 shown.add(origin)
@@ -88,19 +99,25 @@ def cited(page: Gradients) -> Citations:
     """The equations of the page, each under its number."""
     return Citations(
         {target: mark(number) for target, number in page.numbers.items()},
-        {e.target: marked(str(e)) for e in page.equations},
+        {e.target: _text(e) for e in page.equations},
     )
 
 
 def cited_beside(page: Gradients, beside: Supplement) -> Citations:
     """The equations of a supplement: those that the page has too as they stand there."""
     of_page = cited(page)
-    texts = {e.target: marked(str(e)) for e in beside.gradients.equations}
+    texts = {e.target: _text(e) for e in beside.gradients.equations}
     shared = {t for t, k in beside.numbers.items() if page.numbers.get(t) == k}
     return Citations(
         {target: mark(number) for target, number in beside.numbers.items()},
         texts | {t: of_page.equations[t] for t in shared},
     )
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _text(e: Equation) -> str:
+    """An equation as comments state it; several workspaces do."""
+    return marked(str(e))
 
 
 def parted(schedule: Schedule, sections: Iterable[Targets]) -> list[tuple[Statement, ...]]:
@@ -133,10 +150,11 @@ def fielded(schedule: Schedule, shared: Collection[str] = ()) -> Mapping[str, st
     Scalars are local names, but for those that are `shared` by several functions.
     """
     held = {b.name for b in schedule.buffers if b.shape and not b.local}
+    held |= {s.out for s in schedule.setup}
     names = prefixed(schedule, "ws.")
-    steps = {b.name for b in schedule.buffers if b.local}
+    steps = {b.name: b.label or b.name for b in schedule.buffers if b.local}
     return {slot.name: field(slot.name) for slot in schedule.slots} | {
-        b: field(b) if b in held or b in shared else local(b) if b in steps else name
+        b: field(b) if b in held or b in shared else local(steps[b]) if b in steps else name
         for b, name in names.items()
     }
 
@@ -147,7 +165,7 @@ _LOCAL = {"N": "N = len(ws.x)", "dtype": "dtype = ws.x.dtype"}
 def opened(body: Sequence[str], local: Mapping[str, str] = _LOCAL) -> list[str]:
     """A function's body, after what binds the local names that its statements read."""
     code = (line.split("#")[0] for text in body for line in text.split("\n"))
-    words = set(re.findall(r"\w+", " ".join(code)))
+    words = set(re.findall(r"(?<![\w.])\w+", " ".join(code)))  # no fields
     return [binding for name, binding in local.items() if name in words] + [*body]
 
 
@@ -201,7 +219,14 @@ def target(network: Network) -> Tensor:
     return network.target or Tensor("y", network.input.axes[:1])
 
 
-def arrays(network: Network, citations: Citations) -> Iterable[str]:
+def in_order(tensor: str, schedule: Schedule, names: Mapping[str, str]) -> str:
+    """The text of a tensor's array with its axes in the order of its indices."""
+    return names[schedule.names[tensor]] + schedule.turned.get(tensor, "")
+
+
+def arrays(
+    network: Network, citations: Citations, schedule: Schedule, names: Mapping[str, str]
+) -> Iterable[str]:
     """The arrays that a batch is copied to, and those that are filled at random.
 
     The distribution of a draw is that for which the equation that reads it is made.
@@ -209,24 +234,34 @@ def arrays(network: Network, citations: Citations) -> Iterable[str]:
     readers = {a.tensor: e for e in reversed(network.program.equations) for a in accesses(e.body)}
     for tensor in (network.input, target(network)):
         dtype = "np.int64" if tensor.kind == "integer" else "dtype"
-        yield f"ws.{tensor.name} = np.empty({_shape(tensor)}, {dtype})"
+        if tensor.name not in schedule.turned:
+            yield f"ws.{tensor.name} = np.empty({_shape(tensor.axes)}, {dtype})"
+            continue
+        laid = schedule.buffer(schedule.names[tensor.name])
+        yield f"{names[laid.name]} = np.empty({shape_text(laid.shape)}, {dtype})"
+        turned = in_order(tensor.name, schedule, names)
+        yield f"ws.{tensor.name} = {turned}  # {' x '.join(str(i.size) for i in tensor.axes)}"
     if network.draws:
         yield "ws.drawn = []  # arrays of random numbers, each with its distribution"
     for draw in network.draws:
         name = field(draw.axes.name)
-        yield f"{name} = np.empty({_shape(draw.axes)}, dtype)"
+        yield f"{name} = np.empty({_shape(draw.axes.axes)}, dtype)"
         reader = readers.get(draw.axes.name)  # none where noise has the deviation 0
         cited = citations.note(reader.target) if reader else ""
         yield f'ws.drawn.append(("{draw.distribution}", {name})){cited}'
 
 
-def _shape(tensor: Tensor) -> str:
-    shape = ", ".join(str(i.size) for i in tensor.axes)
-    return f"({shape})" if len(tensor.axes) > 1 else shape
+def _shape(axes: tuple[Index, ...]) -> str:
+    shape = ", ".join(str(i.size) for i in axes)
+    return f"({shape})" if len(axes) > 1 else shape
 
 
 def raised(message: str) -> tuple[str, ...]:
     """The lines that raise a ValueError with this message."""
+    return ("raise ValueError(", *(f"    {part}" for part in literals(message)), ")")
+
+
+def literals(message: str) -> list[str]:
+    """A message as literals of strings, of which each stands on a line of its own."""
     parts = textwrap.wrap(message, COMMENT - 10, drop_whitespace=False, break_on_hyphens=False)
-    literals = (f"    {json.dumps(part, ensure_ascii=False)}" for part in parts)
-    return ("raise ValueError(", *literals, ")")
+    return [json.dumps(part, ensure_ascii=False) for part in parts]

@@ -14,14 +14,18 @@ from dataclasses import dataclass
 from sympy import Symbol
 
 from derive.code.scheduling import Schedule
-from derive.language.notation import Tensor
+from derive.code.tiling import TILE
+from derive.gradients.derivation import Gradients
+from derive.gradients.normal_form import needed
+from derive.language.notation import Equation, Program, Tensor
 from derive.modules import initial_values, workspaces
-from derive.modules.kernels import Kernel, Routine, public, raised, target
+from derive.modules.kernels import Kernel, Routine, literals, public, raised, target
 from derive.modules.line_layout import WIDTH, tidy
 from derive.modules.network_summary import count, drawn, summary
 from derive.modules.optimizer_kernel import kernel
 from derive.modules.output_functions import functions
 from derive.modules.rolling import resolve
+from derive.networks.in_parts import coupled, no_mean
 from derive.networks.network_parts import Network, Parameter, State
 from derive.networks.passes import Derivatives
 from derive.networks.spec import Spec
@@ -41,6 +45,11 @@ class Module:
     parameters: tuple[str, ...]
     states: tuple[str, ...]
     size: str
+    tile: tuple[int, ...]  # elements of a tile, where loops go over tiles
+    threads: int
+    not_shared: tuple[str, ...]
+    answered: str  # the most samples at once
+    measured: str
     input: str
     target: str
     init: tuple[str, ...]
@@ -82,7 +91,8 @@ def source(
     `trained` is the workspace of a training step, with its schedule.
     """
     training, schedule = trained
-    inference = workspaces.inference(derivatives, network, spec.accuracy, beside)
+    batch = spec.training.batch_size
+    inference, samples = workspaces.inference(derivatives, network, spec.accuracy, batch, beside)
     each = workspaces.per_sample(derivatives, network, spec.accuracy, beside)
     second = workspaces.second(derivatives, network, spec.accuracy, beside)
     last = network.output.axes[-1].size
@@ -90,14 +100,29 @@ def source(
     bars = derivatives.gradients.cotangents
     ignored = dict(spec.loss.fields).get("ignore_index")
     ignored = ignored if isinstance(ignored, int) else None
+    kernels = tuple(k for k in (training, inference, each, second, kernel(update)) if k)
+    not_shared = _not_shared(network, derivatives, ignored)
+    threads = 1 if not_shared else training.threads
+    whole, measured_whole = _whole(derivatives, network, ignored)
+    made = [
+        line for k in kernels for part in (k.setup, *(r.lines for r in k.passes)) for line in part
+    ]
+    is_tiled = any("_tiles(" in line for line in made)
     module = Module(
         name=spec.name,
         title=literal(spec.title or spec.name),
-        summary=tuple(summary(spec, network, derivatives.gradients, update, beside, schedule)),
+        summary=tuple(
+            summary(spec, network, derivatives.gradients, update, beside, schedule, threads)
+        ),
         dtype=spec.dtype,
         parameters=_declared("PARAMETERS", network.parameters),
         states=_declared("STATES", network.states),
         size=f"{count(network.parameters):,}",
+        tile=(TILE,) * is_tiled,
+        threads=threads,
+        not_shared=_reason("NOT_SHARED", not_shared),
+        answered=_most(samples, whole),
+        measured=_most(samples, measured_whole),
         input=_described(network.input, spec.input.vocabulary),
         target=_described(target(network), classes, ignored),
         init=tuple(initial_values.lines(network, WIDTH - 4, beside)),
@@ -112,7 +137,7 @@ def source(
         per_sample=tuple(k.workspace for k in (each,) if k),
         no_per_sample=() if each else raised(f"per_sample_grad: {derivatives.each}"),
         second=tuple(k.workspace for k in (second,) if k),
-        kernels=tuple(k for k in (training, inference, each, second, kernel(update)) if k),
+        kernels=kernels,
         functions=(
             *initial_values.functions(network, spec.accuracy, beside),
             *functions(derivatives, network, spec.accuracy, ignored, beside),
@@ -121,7 +146,7 @@ def source(
         epochs=spec.training.epochs,
         batch_size=spec.training.batch_size,
         predict="Class labels." if network.predict else f"The output {network.output.name}.",
-        predicted="labels(z)" if network.predict else "z",
+        predicted="labels" if network.predict else "np.array",
         predict_proba=_PREDICT_PROBA if network.proba else (),
         ignored=() if ignored is None else (ignored,),
         of_batch="len(rows)" if ignored is None else "of_batch",
@@ -129,6 +154,45 @@ def source(
         of_all="len(x)" if ignored is None else "max(counted, 1)",
     )
     return tidy(render("network.py.jinja", module=module))
+
+
+def _reason(name: str, message: str) -> tuple[str, ...]:
+    """The lines that set a constant to a message."""
+    first, *others = literals(message) or ['""']
+    if not others:
+        return (f"{name} = {first}",)
+    return (f"{name} = (", *(f"    {part}" for part in (first, *others)), ")")
+
+
+def _not_shared(network: Network, derivatives: Derivatives, ignored: int | None) -> str:
+    """Why the gradient of a batch is no mean of those of its parts; "" where it is."""
+    if not isinstance(derivatives.each, Gradients):
+        return str(derivatives.each)
+    if ignored is not None:
+        return "the loss is a mean over the targets that are not ignored"
+    forward = derivatives.gradients.forward
+    if found := no_mean(forward, _after(forward, network), network.input.axes[0]):
+        return f"the loss is no mean over the samples: {found}"
+    return ""
+
+
+def _whole(derivatives: Derivatives, network: Network, ignored: int | None) -> tuple[bool, bool]:
+    """Whether only all samples together have an answer, and whether only they have a loss."""
+    program, batch = derivatives.inference.forward, network.input.axes[0]
+    before = needed(program, (network.output.name,)).equations
+    if coupled(program, before, batch):
+        return True, True
+    return False, ignored is not None or bool(no_mean(program, _after(program, network), batch))
+
+
+def _after(program: Program, network: Network) -> Iterable[Equation]:
+    """The equations of the loss that come after the output."""
+    before = {e.target for e in needed(program, (network.output.name,)).equations}
+    return (e for e in needed(program, program.results[:1]).equations if e.target not in before)
+
+
+def _most(samples: int, whole: bool) -> str:
+    return "None" if whole else str(samples)
 
 
 def _arguments(network: Network) -> Iterable[str]:
@@ -144,7 +208,7 @@ _NO_INPUT_GRAD = "input_grad: the input is made of integers; there is no derivat
 _PREDICT_PROBA = (
     "def predict_proba(self, x):",
     '    """The probability of each class."""',
-    "    return probabilities(forward(self.params, x))",
+    "    return self._answer(x, lambda z: np.array(probabilities(z)))",
     "",
 )
 

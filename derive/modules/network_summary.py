@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
-from sympy import Symbol
+from sympy import Expr, Mul, Symbol
 
 from derive.code.scheduling import Schedule
+from derive.code.tiling import TILE
 from derive.gradients.derivation import Gradients
+from derive.modules.kernels import target
 from derive.modules.line_layout import WIDTH
 from derive.modules.rolling import elided, marked
 from derive.networks.network_parts import Network, Parameter
@@ -35,6 +38,7 @@ def summary(
     update: Update,
     beside: Mapping[str, Supplement],
     schedule: Schedule,
+    threads: int,
 ) -> Iterable[str]:
     """The docstring below the title: the network, whence the file, names, kinks, cost."""
     yield from _table(network)
@@ -85,6 +89,8 @@ def summary(
         )
     yield ""
     yield from _paragraph(cost(spec, schedule))
+    yield ""
+    yield from _paragraph(memory(spec, network, update, schedule, threads))
 
 
 def cost(spec: Spec, schedule: Schedule) -> str:
@@ -98,6 +104,44 @@ def cost(spec: Spec, schedule: Schedule) -> str:
         f"A gradient on a batch of {spec.training.batch_size} takes {_rounded(operations)} "
         f"floating-point operations and moves {_rounded(elements * size)} bytes."
     )
+
+
+def memory(spec: Spec, network: Network, update: Update, schedule: Schedule, threads: int) -> str:
+    """The arrays that training holds, for batches of the spec's size, in words."""
+    N = spec.training.batch_size
+    parts = min(threads, N)
+    ends = [k * N // parts for k in range(parts + 1)]
+    item = 4 if spec.dtype == "float32" else 8
+    step = sum(workspace_bytes(network, schedule, b - a, item) for a, b in pairwise(ends))
+    own, states = count(network.parameters), len(update.optimizer.states)
+    kept = [f"{own * item:,} bytes of parameters", f"{own * item * threads:,} of their cotangents"]
+    kept += [f"{own * item * states:,} of the state of {update.optimizer.name}"] * bool(states)
+    together = ", ".join(kept[:-1]) + f" and {kept[-1]}"
+    shared = f", shared by {threads} threads," if parts > 1 else ""
+    return (
+        f"A training step on a batch of {N}{shared} works in {step:,} bytes of memory, which it "
+        f"uses again at every step, beside {together}."
+    )
+
+
+def workspace_bytes(network: Network, schedule: Schedule, samples: int, item: int) -> int:
+    """The bytes of the arrays in the workspace of so many samples."""
+    sizes = {"real": item, "integer": 8, "boolean": 1}
+    buffers = {b.name: b for b in schedule.buffers}
+
+    def number(size: Expr) -> int:
+        return int(size.subs(dict.fromkeys(size.free_symbols, samples)))
+
+    total = sum(sizes[slot.kind] * number(slot.size) for slot in schedule.slots)
+    for tensor in (network.input, target(network), *(d.axes for d in network.draws)):
+        total += sizes[tensor.kind] * number(Mul(*(i.size for i in tensor.axes)))
+    for s in schedule.setup:
+        b = buffers.get(s.out)
+        if b is None or b.of or b.kind not in sizes or " = [" in s.text:
+            continue  # a view, or a list of views
+        elements = number(Mul(*b.shape))
+        total += sizes[b.kind] * (min(TILE, elements) if "min(TILE," in s.text else elements)
+    return total
 
 
 def _numbered(

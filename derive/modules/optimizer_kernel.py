@@ -1,79 +1,161 @@
 """The update of all parameters at once: equations over the flat vectors, tile by tile.
 
-    w_next[p] = w[p] - learning_rate*g[p]    ->    for w, g, slot_1 in ws.tiles:
-                                                       np.multiply(learning_rate, g, out=slot_1)
+    w_next[p] = w[p] - learning_rate*g[p]    ->    ws.c_1[()] = learning_rate
+                                                   c_1 = ws.c_1
+                                                   for w, g, slot_1, shares in ws.tiles:
+                                                       np.multiply(g, c_1, out=slot_1)
                                                        np.subtract(w, slot_1, out=w)
 
 Parameters, gradient and states are each one vector, so that a step takes as many calls for a
-hundred layers as for one. The vectors are worked on in tiles that stay in the cache.
+hundred layers as for one. The vectors are worked on in tiles that stay in the cache; scalars are
+arrays of rank 0, made once, which NumPy takes faster than Python's numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sympy import Expr, Pow
 
 from derive.code.lowering import lower
-from derive.code.numpy_printer import prefixed
+from derive.code.numpy_printer import plain, prefixed
 from derive.code.scheduling import fresh, workspace
 from derive.gradients.normal_form import flatten, needed
-from derive.language.notation import Access, Program, Tensor, accesses
+from derive.language.notation import Access, Equation, Program, Tensor, accesses
 from derive.modules.kernels import Citations, Kernel, Routine, opened
+from derive.modules.scaled_updates import Scaled, scaled
 from derive.networks.updates import Update
 from derive.numerics.stability import stabilize
 
-TILE = 32768  # elements
+CACHE = 2**20  # bytes of the tiles of all vectors: half of a second-level cache
+TILE = (2**16, 2**18)  # bytes of a tile: below, calls take longer than work
 RATE = "learning_rate"
 
 
 def kernel(update: Update) -> Kernel:
-    """The update of all parameters at once, tile by tile; sums over them all come before that."""
-    optimizer, program = update.optimizer, update.program
+    """The update of all parameters at once, tile by tile; sums over them all come before that.
+
+    Where several vectors of gradients are given, parts of a batch, it is made from their sum.
+    """
+    optimizer = update.optimizer
     cited = Citations(
         {target: str(number) for target, number in update.numbers.items()},
-        {e.target: str(e) for e in program.equations},
+        {e.target: str(e) for e in update.program.equations},
     )
-    whole, tile = _divided(_decimal(stabilize(flatten(program), "training")))
-    states = ("w", *optimizer.states)
-    over = {f"{s}_next": s for s in states}
+    whole, each = _divided(stabilize(flatten(update.program), "training"))
+    summed = {a.tensor for e in whole.equations for a in accesses(e.body)}
+    short = scaled(each, optimizer.states, summed)
+    tile = _decimal(short.program)
+    over = {f"{s}_next": s for s in ("w", *optimizer.states)}
     schedule = workspace(lower(tile, tuple(over)), (t.name for t in tile.inputs), over)
     names = {b: b for b in prefixed(schedule, "")}
     names |= {b: slot.name for slot in schedule.slots for b in slot.buffers}
+    names |= {name: f"ws.{name}" for name in short.named}
     scratch = [slot.name for slot in schedule.slots]
-    body = [
-        *opened([*_whole(whole, cited)], {"g": "g = ws.g"}),
-        f"for {', '.join(('w', 'g', *optimizer.states, *scratch))} in ws.tiles:",
-        *(f"    {line}" for line in cited.lines(schedule.statements, names)),
-    ]
-    body = ["ws.t += 1", *opened(body, {"t": "t = int(ws.t)", RATE: f"{RATE} = ws.{RATE}"})]
-    state = "".join(f', "{s}": ws.{s}' for s in optimizer.states)
-    flat = ", ".join(("w", "w_bar", *(f"ws.{s}" for s in optimizer.states)))
-    kinds = ", ".join(_DTYPE[slot.kind] for slot in schedule.slots)
+    statements = [*cited.lines(schedule.statements, names)]
+    of_g = cited.note(next((e.target for e in update.program.equations if _reads(e, "g")), ""))
+    vectors = ("w", "g", *optimizer.states)
+    local = {"t": "t = int(ws.t)", RATE: f"{RATE} = ws.{RATE}"}
+    local |= {v: f"{v} = ws.{v}" for v in vectors}
+    added: tuple[str, ...] = ()
+    in_tile: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    if "g" in summed:  # then the whole gradient is there before the tiles
+        added = ("for part in ws.parts:", f"    np.add(ws.g, part, out=ws.g){of_g}")
+    else:
+        own = ("[a[i : i + tile] for a in w_bars]",)
+        in_tile = ("    for part in parts:", f"        g = np.add(g, part, out=total){of_g}")
+        scratch.append("total")
+    once = [*_whole(_decimal(whole), cited), *_scalars(short, cited)]
+    body = (
+        "ws.t += 1",
+        *added,
+        *opened(once, local),
+        f"for {', '.join((*vectors, *scratch, *['parts'] * bool(own)))} in ws.tiles:",
+        *in_tile,
+        *(f"    {line}" for line in statements),
+    )
+    kinds = [_DTYPE[slot.kind] for slot in schedule.slots] + ["w.dtype"] * bool(in_tile)
     setup = (
-        f"ws.learning_rate, ws.g = {optimizer.learning_rate!r}, w_bar",
+        f"ws.learning_rate = {optimizer.learning_rate!r}",
         "ws.t = np.zeros((), np.int64)  # steps made",
-        *(f"ws.{s} = np.zeros_like(w){cited.note(f'{s}_next')}" for s in optimizer.states),
-        f'ws.state = {{"t": ws.t{state}}}',
-        f"tile = min({TILE}, len(w))  # so many elements stay in the cache",
-        f"flat = ({flat})",
-        f"scratch = [np.empty(tile, dtype) for dtype in [{kinds}]]",
-        "ws.tiles = [",
-        "    (*(a[i : i + tile] for a in flat), *(a[: len(w) - i] for a in scratch))",
+        *(f"ws.{v} = {a}" for v, a in (("w", "w"), ("g", "w_bar")) if v in summed),
+        *["ws.parts = w_bars"] * bool(added),
+        *_states(optimizer.states, short.units, cited),
+        *_constants(short, cited),
+        f"tile = min({_bytes(len(vectors) + len(scratch))} // w.itemsize, len(w))",
+        f"flat = ({', '.join(('w', 'w_bar', *(f'ws.{s}' for s in optimizer.states)))})",
+        f"scratch = [np.empty(tile, dtype) for dtype in [{', '.join(kinds)}]]",
+        "ws.tiles = [  # so many elements that they stay in the cache",
+        "    (",
+        "        *(a[i : i + tile] for a in flat),",
+        "        *(a[: len(w) - i] for a in scratch),",
+        *(f"        {part}," for part in own),
+        "    )",
         "    for i in range(0, len(w), tile)",
         "]",
     )
     return Kernel(
         "Optimizer",
-        "w, w_bar",
+        "w, w_bar, *w_bars",
         f"The state of {optimizer.name}, and the flat vectors in tiles.",
         setup,
-        (Routine("update", "ws", f"One step of {optimizer.name}, from `w_bar`.", tuple(body)),),
+        (Routine("update", "ws", f"One step of {optimizer.name}, from `w_bar`.", body),),
     )
 
 
 _DTYPE = {"real": "w.dtype", "integer": "np.int64", "boolean": "bool"}
+
+
+def _bytes(arrays: int) -> int:
+    """What a tile has of each array: a power of two."""
+    least, most = TILE
+    size = most
+    while size > least and size * arrays > CACHE:
+        size //= 2
+    return size
+
+
+def _states(states: Iterable[str], units: Mapping[str, Expr], cited: Citations) -> Iterable[str]:
+    """The lines that make the states, each with the unit that it is kept in."""
+    for s in states:
+        unit = f" {s}/{_number(units[s])}" if s in units else ""
+        yield f"ws.{s} = np.zeros_like(w){cited.note(f'{s}_next')}{unit}"
+    state = "".join(f', "{s}": ws.{s}' for s in states)
+    yield f'ws.state = {{"t": ws.t{state}}}'
+    kept = ", ".join(f'"{s}": {_number(k)}' for s, k in units.items())
+    yield f"ws.units = {{{kept}}}  # what states are divided by"
+
+
+def _constants(short: Scaled, cited: Citations) -> Iterable[str]:
+    """The lines that make arrays of rank 0: constants, and room for the scalars of a step."""
+    for e in short.constants:
+        yield f"ws.{e.target} = np.array({_number(e.body)}, w.dtype){cited.note(e.origin)}"
+    for e in short.scalars:
+        if e.target in short.named:
+            yield f"ws.{e.target} = np.empty((), w.dtype)"
+
+
+def _number(e: Expr) -> str:
+    """A number as Python writes it."""
+    return repr(float(e.evalf(17)))
+
+
+def _scalars(short: Scaled, cited: Citations) -> Iterable[str]:
+    """The statements of a step's scalars, each written into its array."""
+    read = {a.tensor for e in short.scalars for a in accesses(e.body)}
+    inputs = tuple(Tensor(name, ()) for name in sorted(read - {e.target for e in short.scalars}))
+    results = tuple(e.target for e in short.scalars)
+    if results:
+        program = _decimal(Program(short.scalars, inputs, results=results))
+        schedule = fresh(lower(program, results))
+        written = {**prefixed(schedule, ""), **{c: f"ws.{c}[()]" for c in short.named}}
+        yield from plain(schedule.statements, written, cited.numbers)
+
+
+def _reads(e: Equation, tensor: str) -> bool:
+    return any(a.tensor == tensor for a in accesses(e.body))
 
 
 def _decimal(program: Program) -> Program:

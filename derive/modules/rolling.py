@@ -30,6 +30,7 @@ _FIELD = re.compile("ws\\.(\\w+)(?!\\w|\x01)")
 GIVEN = ("x", "y", "drawn", "gradients")  # fields of every workspace
 
 LEAST = 4  # repetitions; fewer read better one by one
+ALIKE = 5  # repetitions of a single line
 LONGEST = 2000  # lines of a block
 
 
@@ -79,7 +80,7 @@ def roll(lines: Sequence[str]) -> tuple[str | Loop, ...]:
         following = same[bisect_right(same, at) : bisect_right(same, at + longest)]
         periods = [k - at for k in following if _opens(numbers, comments, at, k - at)]
         period, count = _best(texts, numbers, at, periods)
-        if count < LEAST:
+        if count < (LEAST if period > 1 else ALIKE):
             rolled.append(lines[at])
             at += 1
             continue

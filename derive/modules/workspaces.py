@@ -11,9 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from derive.code.lowering import lower
+from derive.code.early import early
+from derive.code.lowering import BATCH, lower
+from derive.code.named_views import named
 from derive.code.numpy_printer import allocation
-from derive.code.scheduling import Schedule, workspace
+from derive.code.planning import at_once, planned, shared
+from derive.code.reassociation import reassociated
+from derive.code.scheduling import Schedule, divided, workspace
+from derive.code.tiling import tiled
 from derive.gradients.normal_form import needed
 from derive.modules.kernels import (
     Kernel,
@@ -24,6 +29,7 @@ from derive.modules.kernels import (
     cited_beside,
     crossing,
     fielded,
+    in_order,
     mappings,
     opened,
     parted,
@@ -35,44 +41,59 @@ from derive.networks.supplements import INFERENCE, PER_SAMPLE, SECOND, Supplemen
 from derive.numerics.stability import stabilize
 
 
-def training(derivatives: Derivatives, network: Network, accuracy: str) -> tuple[Kernel, Schedule]:
-    """Loss, renewal of the states, and cotangents in one workspace; also its schedule."""
+def training(
+    derivatives: Derivatives, network: Network, accuracy: str, batch: int
+) -> tuple[Kernel, Schedule]:
+    """Loss, renewal of the states, and cotangents in one workspace; also its schedule, of which
+    the memory is that of a training step.
+
+    `batch` is the number of samples that it shall be fastest for.
+    """
     gradients, output = derivatives.gradients, network.output.name
     cotangents = tuple(gradients.cotangents[p.tensor] for p in network.parameters)
     others = tuple(t for t in gradients.cotangents.values() if t not in cotangents)
     x_bar = gradients.cotangents.get("x", "")
-    program = stabilize(gradients.program, accuracy)
+    forward_section, *later_sections = derivatives.sections
+    program = reassociated(stabilize(gradients.program, accuracy))
+    program, moved = early(program, forward_section)
+    sections = (forward_section | moved, *later_sections)
     following = tuple(s.next for s in network.states)
     results = (gradients.forward.result, output, *following, *cotangents, *others)
-    schedule = workspace(
-        lower(program, results=results),
-        given=(*(t.name for t in program.inputs), *cotangents, x_bar),
-    )
-    parts = parted(schedule, derivatives.sections)
+    given = (*(t.name for t in program.inputs), *cotangents, x_bar)
+    output_bar = gradients.cotangents[output]
+    free = (output, output_bar, network.input.name)
+    later = sections[-1]
+    schedule = planned(program, results, given, free, {BATCH: batch}, later)
+    threads = shared(schedule, BATCH, {BATCH: batch})
+    lengths = map(len, parted(schedule, sections))
+    schedule = tiled(schedule, lengths, results, {BATCH: batch}, {x_bar})
+    schedule = named(schedule, {x_bar})
+    parts = parted(schedule, sections)
     names = fielded(schedule, crossing(parts))
     citations = cited(gradients)
+    own, of_input = divided(schedule, parts[-1])
     setup = [
         "p, g, dtype = _views(w, ARRAYS), _views(w_bar, PARAMETERS), w.dtype",
         *bound(network.parameters, schedule, names, {"p": {}, "g": gradients.cotangents}),
         *bound(network.states, schedule, names, {"p": {}}),
-        *arrays(network, citations),
-        *allocation(schedule, names, citations.numbers),
+        *arrays(network, citations, schedule, names),
+        *allocation(own, names, citations.numbers),
     ]
     forward, renewal, loss, backward, input_ = ([*citations.lines(part, names)] for part in parts)
     value = names[schedule.names[gradients.forward.result]]
     for state in network.states:
         old, new = (names[schedule.names[t]] for t in (state.axes.name, state.next))
         renewal.append(f"np.copyto({old}, {new}){citations.note(state.next)}")
-    output_bar = gradients.cotangents[output]
-    kept, (setup_, forward_, renewal_, loss_, backward_, input__, (output_, bar_)) = resolve(
+    kept, (setup_, forward_, renewal_, loss_, backward_, *inputs, (output_, bar_)) = resolve(
         [
             setup,
             opened([*forward, f"return {value}"]),
             opened(renewal),
             opened(loss),
             opened(backward),
+            opened([*allocation(of_input, names, citations.numbers)]),
             opened(input_),
-            [names[schedule.names[output]], names[schedule.names[output_bar]]],
+            [in_order(t, schedule, names) for t in (output, output_bar)],
         ]
     )
     routines = [
@@ -89,7 +110,9 @@ def training(derivatives: Derivatives, network: Network, accuracy: str) -> tuple
         routines.insert(1, Routine("renew", "ws", "The next values of the states.", renewal_))
     if x_bar:
         summary = f"The cotangent {x_bar} of the input, after those of the parameters."
-        routines.append(Routine("input_pass", "ws", summary, input__))
+        arrays_ = "What `input_pass` needs, the array of its result aside."
+        routines.append(Routine("input_arrays", "ws", arrays_, inputs[0]))
+        routines.append(Routine("input_pass", "ws", summary, inputs[1]))
     kernel = Kernel(
         "Training",
         "w, w_bar, N",
@@ -98,52 +121,70 @@ def training(derivatives: Derivatives, network: Network, accuracy: str) -> tuple
         tuple(routines),
         output_,
         bar_,
+        threads,
     )
-    return kernel, schedule
+    return kernel, own
 
 
 def inference(
-    derivatives: Derivatives, network: Network, accuracy: str, beside: Mapping[str, Supplement]
-) -> Kernel:
-    """The equations of the output, then those of the loss, in a workspace of their own."""
+    derivatives: Derivatives,
+    network: Network,
+    accuracy: str,
+    batch: int,
+    beside: Mapping[str, Supplement],
+) -> tuple[Kernel, int]:
+    """The equations of the output, then those of the loss, in a workspace of their own.
+
+    Also the number of samples that are answered at once where there are more.
+    """
     program = beside[INFERENCE].program
     citations = cited_beside(derivatives.gradients, beside[INFERENCE])
     loss, output = program.results
     before = needed(program, (output,)).equations
-    targets = {e.target for e in before}
-    after = tuple(e for e in needed(program, (loss,)).equations if e.target not in targets)
+    answered = {e.target for e in before}
+    after = tuple(e for e in needed(program, (loss,)).equations if e.target not in answered)
     program = replace(program, equations=before + after, results=(output, loss))
-    schedule = workspace(
-        lower(stabilize(program, accuracy), results=program.results),
-        given=tuple(t.name for t in program.inputs),
-    )
-    answered = {e.origin or e.target for e in before}
-    parts = parted(schedule, (frozenset(answered), frozenset()))
+    given = tuple(t.name for t in program.inputs)
+    free = (output, network.input.name)
+    stable = stabilize(program, accuracy)
+    sections = (frozenset(e.origin or e.target for e in before), frozenset[str]())
+    later = frozenset(e.origin or e.target for e in after)
+    schedule = planned(stable, program.results, given, free, {BATCH: batch}, later)
+    lengths = map(len, parted(schedule, sections))
+    schedule = named(tiled(schedule, lengths, program.results, {BATCH: batch}))
+    parts = parted(schedule, sections)
     names = fielded(schedule, crossing(parts))
+    own, of_loss = divided(schedule, parts[-1])
     setup = [
-        "p, dtype = _views(w, ARRAYS), w.dtype",
         *bound((*network.parameters, *network.states), schedule, names, {"p": {}}),
-        *arrays(replace(network, draws=()), citations),
-        *allocation(schedule, names, citations.numbers),
+        *arrays(replace(network, draws=()), citations, schedule, names),
+        *allocation(own, names, citations.numbers),
     ]
     first, second = ([*citations.lines(part, names)] for part in parts)
+    answer = in_order(output, schedule, names)
     kept, (setup_, *bodies) = resolve(
         [
             setup,
-            opened([*first, f"return {names[schedule.names[output]]}"]),
+            opened([*first, f"return {answer}"]),
+            opened(
+                [*allocation(of_loss, names, citations.numbers)],
+                {"N": "N = len(ws.x)", "dtype": f"dtype = {answer}.dtype"},
+            ),
             opened([*second, f"return {names[schedule.names[loss]]}"]),
         ]
     )
-    return Kernel(
+    kernel = Kernel(
         "Inference",
-        "w, N",
-        "The arrays of an answer to N samples; parameters are views into the flat `w`.",
+        "p, dtype, N",
+        "The arrays of an answer to N samples; the parameters `p` are only read.",
         (*mappings(kept), *setup_),
         (
             Routine("inference_pass", "ws", f"The output {output} for `ws.x`.", bodies[0]),
-            Routine("loss_pass", "ws", "The loss of that output for `ws.y`.", bodies[1]),
+            Routine("loss_arrays", "ws", "What `loss_pass` needs.", bodies[1]),
+            Routine("loss_pass", "ws", "The loss of that output for `ws.y`.", bodies[2]),
         ),
     )
+    return kernel, at_once(own, BATCH)
 
 
 def per_sample(
@@ -206,12 +247,13 @@ def _alone(
     program, citations = own.program, cited_beside(derivatives.gradients, own)
     results = program.results
     given = (*(t.name for t in program.inputs), *results)
-    schedule = workspace(lower(stabilize(program, accuracy), results=results), given=given)
+    lowered = lower(stabilize(program, accuracy), results=results)
+    schedule = named(workspace(lowered, given))
     names = fielded(schedule)
     setup = [
         *kernel.setup,
         *bound(network.parameters, schedule, names, columns),
-        *arrays(network, citations),
+        *arrays(network, citations, schedule, names),
         *allocation(schedule, names, citations.numbers),
     ]
     body = [*citations.lines(schedule.statements, names)]

@@ -301,14 +301,8 @@ def logarithm(q: Quotient, u: Expr) -> Expr | None:
     Where the quotient is 1 at `u = 0` its logarithm there is `log1p(quotient - 1)`, with `n - m`
     in it.
     """
-    if not sums_of_one_sign(q):
-        return None
-    linear = _log_of_powers(q.n, q.m, u)
-    terms: list[Expr] = [log(q.coefficient)] if q.coefficient != 1 else []
-    for f, k in q.factors:
-        terms.append(k * _log_of_factor(f, u))
-    far = Add(linear, *terms)
-    if _at_zero(q) != 1:
+    far = plain_logarithm(q, u)
+    if far is None or _at_zero(q) != 1:
         return far
     near = minimum(maximum(u, Integer(-_NEAR)), Integer(_NEAR))
     whole = q.coefficient * N**q.n * M**q.m * Mul(*(f.as_expr() ** k for f, k in q.factors))
@@ -322,6 +316,17 @@ def logarithm(q: Quotient, u: Expr) -> Expr | None:
         (*top.factors, *((f, -k) for f, k in bottom.factors)),
     )
     return where(lt(Abs(u), Integer(_NEAR)), log1p(evaluated(rest, near)), far)
+
+
+def plain_logarithm(q: Quotient, u: Expr) -> Expr | None:
+    """`log` of the quotient, factor by factor: its terms cancel where the quotient is 1."""
+    if not sums_of_one_sign(q):
+        return None
+    linear = _log_of_powers(q.n, q.m, u)
+    terms: list[Expr] = [log(q.coefficient)] if q.coefficient != 1 else []
+    for f, k in q.factors:
+        terms.append(k * _log_of_factor(f, u))
+    return Add(linear, *terms)
 
 
 _FAR = Integer(2**64)  # exp(-g*_FAR) is 0 for every exponent g, and g*_FAR a number

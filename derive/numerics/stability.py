@@ -26,18 +26,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import sympy
-from sympy import Abs, Add, Dummy, Expr, Integer, Mul, Pow, Rational, exp, log, tanh
+from sympy import Abs, Add, Dummy, Expr, Integer, Mul, Pow, Rational, exp, log
 from sympy.codegen.cfunctions import log1p
 
 from derive.gradients.blocks import partition
 from derive.gradients.calculus import flat_position
-from derive.gradients.identities import sigmoid
 from derive.gradients.normal_form import fresh, names
 from derive.gradients.reuse import reused, value_at, values_of, with_term
 from derive.language.functions import and_, eq, lt, maximum, minimum, ne, rounded, where
 from derive.language.notation import Access, Equation, Index, Program, Reduce, accesses, indices
 from derive.language.scans import elsewhere, groups, in_order, recurrence
 from derive.numerics.stable_forms import exponents_of, one_signed, stable
+from derive.numerics.training_forms import cheap
 
 _BLANK = Dummy("blank", real=True)
 ACCURACIES = ("exact", "training")
@@ -347,7 +347,7 @@ class _Training(_Exact):
     def term(self, equation: Equation) -> Expr:
         term = self.with_softmax(self.with_definitions(equation.term), equation)
         term = self.with_norms(term)
-        return stable(_with_sigmoid_by_tanh(term))
+        return stable(cheap(term))
 
     def loses(self, a: Access, definition: Equation, e: Expr, term: Expr) -> bool:
         # An absolute error of a few eps in 1 - a is allowed, but not times z[n,j] = 40.
@@ -415,17 +415,3 @@ def _complement(e: Add, value: Expr) -> tuple[Expr, Expr]:
     split = (part.as_coeff_Mul() for part in e.args)
     c = next((number for number, rest in split if rest == value), Integer(0))
     return (c, e - c * value + c) if -c in e.args else (Integer(0), e)
-
-
-def _with_sigmoid_by_tanh(term: Expr) -> Expr:
-    """`sigmoid(u) -> (1 + tanh(u/2))/2`, half the work, where nothing multiplies its error by u."""
-    found = term.atoms(sigmoid)
-    if len(found) != 1:
-        return term
-    (s,) = found
-    rest = term.xreplace({s: _BLANK})
-    if set(accesses(rest)) & set(accesses(s)) or term.atoms(log):
-        return term
-    u = stable(s.args[0])
-    u = rounded(u) if isinstance(u, Add) else u
-    return term.xreplace({s: rounded(Rational(1, 2) + tanh(u / 2) / 2)})

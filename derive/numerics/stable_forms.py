@@ -97,6 +97,7 @@ _RISKY = (*GROWING, cos, tanh, where)
 # ---------------------------------------------------------------- sums and products
 
 
+@lru_cache(maxsize=4096)
 def exponents_of(e: Expr) -> frozenset[Expr]:
     """The exponents that `e` is a function of, by way of exp; a long one shares none."""
     if e.count_ops() > LARGEST or not e.has(exp, tanh, sinh, cosh, expm1, log1p, Named):

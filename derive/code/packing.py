@@ -1,0 +1,73 @@
+"""Where each array lies, so that those which are never needed at once take the same memory.
+
+    a: 6 numbers, from statement 1 to 4             slot 0: 6 numbers    a at 0, then b at 0, c at 4
+    b: 4 numbers, from 5 to 9; c: 2, from 7 to 8
+
+Largest first: each goes where it fits in the smallest slot that has room for it all the time that
+it stays, or else begins a slot of its own size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RATIO = 64  # how much larger a slot may be: less than that is not worth a place in it
+
+
+@dataclass(frozen=True)
+class Stay:
+    """So many numbers, from one statement to another, both included."""
+
+    size: int
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """A slot by its number, and the first number in it."""
+
+    slot: int
+    start: int
+
+
+def packed(stays: Sequence[Stay]) -> tuple[list[Place], list[int]]:
+    """The place of each, and the sizes of the slots."""
+    order = sorted(range(len(stays)), key=lambda k: (-stays[k].size, stays[k].first, k))
+    first, last = (np.zeros(len(stays)) for _ in range(2))
+    slot, start, size = (np.zeros(len(stays), int) for _ in range(3))
+    room: list[int] = []
+    for done, k in enumerate(order):
+        own = stays[k]
+        there = np.flatnonzero((first[:done] <= own.last) & (last[:done] >= own.first))
+        taken = np.bincount(slot[there], size[there], len(room))
+        place = Place(len(room), 0)
+        for j in np.flatnonzero(np.subtract(room, taken) >= own.size)[::-1].tolist():
+            if room[j] > RATIO * own.size:
+                break
+            beside = there[slot[there] == j]
+            at = _gap(start[beside], size[beside], own.size, room[j])
+            # Of slots of one size the first one, so that layers which are alike lie alike.
+            if at is not None and (place.slot == len(room) or room[j] == room[place.slot]):
+                place = Place(j, at)
+            elif place.slot < len(room) and room[j] > room[place.slot]:
+                break
+        if place.slot == len(room):
+            room.append(own.size)
+        first[done], last[done] = own.first, own.last
+        slot[done], start[done], size[done] = place.slot, place.start, own.size
+    back = np.argsort(order)
+    return [Place(int(slot[d]), int(start[d])) for d in back], room
+
+
+def _gap(starts: np.ndarray, sizes: np.ndarray, size: int, room: int) -> int | None:
+    """The first place between others that is large enough."""
+    at = 0
+    for start, length in sorted(zip(starts.tolist(), sizes.tolist(), strict=True)):
+        if start - at >= size:
+            return at
+        at = max(at, start + length)
+    return at if room - at >= size else None

@@ -1,0 +1,94 @@
+"""The layout that a schedule is fastest in: each one is tried in a dry run.
+
+    as written    z[n,p,q,j]           the interface's own order
+    batch last    z in memory p,j,q,n  windows move over long runs of memory
+    features first           j,n,p,q   sums over features end in long runs
+
+A layout moves no numbers: equations, results and their order of evaluation are the same in all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from sympy import Mul, Symbol
+
+from derive.code.dry_run import APART, estimate
+from derive.code.layout import AS_WRITTEN, BATCH_LAST, FEATURES_FIRST
+from derive.code.lowering import lower
+from derive.code.scheduling import Schedule, workspace
+from derive.code.views import estimate as size_of
+from derive.gradients.normal_form import needed
+from derive.language.notation import Program
+
+LAYOUTS = (AS_WRITTEN, BATCH_LAST, FEATURES_FIRST)
+LARGE = 20.0  # microseconds of products in a call that two threads of BLAS do in half the time
+HANDOVER = 3.0  # microseconds a call takes longer where two threads take turns in Python
+GAIN = 0.85  # what two threads must be below
+ROOM = 2.0**21  # elements of a workspace, of which the larger part is in the cache
+FULL = 256  # samples to judge that by
+LEAST, MOST = 16, 1024  # fewer samples make short products; more gain nothing
+JUDGED = 200  # equations; a longer program is judged by its beginning
+
+
+def planned(
+    program: Program,
+    results: Iterable[str],
+    given: Iterable[str],
+    free: tuple[str, ...],
+    sizes: Mapping[Symbol, int],
+    later: Collection[str] = (),
+) -> Schedule:
+    """The schedule of `results` in a workspace, in the layout that takes the least time.
+
+    `given` are the tensors whose arrays the caller provides, `free` those of the inputs and
+    results whose axes may lie in any order; `sizes` are typical ones to choose by. What the
+    equations of `later` need alone is apart.
+    """
+    results, given = tuple(results), tuple(given)
+    inputs = {t.name: t for t in program.inputs}
+    open_ = tuple(t for t in free if t not in inputs)
+    choices = [(layout, free_) for layout in LAYOUTS for free_ in dict.fromkeys((open_, free))]
+    judged = _beginning(program, results)
+
+    def cost(choice: tuple[tuple[str, ...], tuple[str, ...]]) -> float:
+        layout, free_ = choice
+        own = judged.results
+        found = workspace(lower(judged, own, layout, free_), _present(given, judged), later=later)
+        # The copy of an input that changes the order of its axes is the caller's.
+        turned = (inputs[t] for t in found.turned if t in inputs)
+        moved = sum(float(Mul(*(i.size for i in t.axes)).subs(sizes)) for t in turned)
+        return estimate(found, sizes).time + APART * moved
+
+    layout, free_ = min(choices, key=cost)
+    return workspace(lower(program, results, layout, free_), given, later=later)
+
+
+def _beginning(program: Program, results: tuple[str, ...]) -> Program:
+    wanted = needed(program, results)
+    equations = wanted.equations[:JUDGED]
+    if equations == wanted.equations:
+        return replace(wanted, results=results)
+    return needed(replace(program, equations=equations), (equations[-1].target,))
+
+
+def _present(given: tuple[str, ...], program: Program) -> tuple[str, ...]:
+    there = {t.name for t in program.inputs} | {e.target for e in program.equations}
+    return tuple(t for t in given if t in there)
+
+
+def shared(schedule: Schedule, batch: Symbol, sizes: Mapping[Symbol, int]) -> int:
+    """How many Python threads shall share a batch: 1, its products in two threads of BLAS, or 2."""
+    whole = estimate(schedule, sizes)
+    half = estimate(schedule, {**sizes, batch: max(sizes[batch] // 2, 1)})
+    alone = whole.time - whole.products / 2 * min(1.0, whole.products / whole.calls / LARGE)
+    return 2 if half.time + half.calls * HANDOVER < GAIN * alone else 1
+
+
+def at_once(schedule: Schedule, batch: Symbol) -> int:
+    """How many samples a workspace is for where there are more: their arrays stay in the cache."""
+    made = sum(size_of(slot.size.subs(batch, FULL)) for slot in schedule.slots) / FULL
+    fitting = max(ROOM / max(made, 1.0), 1.0)
+    return min(max(2 ** int(math.log2(fitting)), LEAST), MOST)
