@@ -21,7 +21,7 @@ generate: $(STAMP) ## derive every network of specs/ into generated/
 	@$(PY) -m derive generate specs/*.toml --out generated/
 
 test: $(STAMP) ## run the tests (a part: make test ARGS="-k softmax")
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 sweep: $(STAMP) ## run the random tests with thousands of formulas (half an hour)
 	@OMP_NUM_THREADS=1 DERIVE_RANDOM_FORMULAS=2000 DERIVE_RANDOM_NETWORKS=200 $(PY) -m pytest -q -n 2 -k random $(ARGS)

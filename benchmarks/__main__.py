@@ -91,7 +91,7 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="all on one core, in processor time: for a busy machine",
     )
-    add("--rounds", type=int, default=15, help="quiet rounds that are wanted (15)")
+    add("--rounds", type=int, default=9, help="quiet rounds that are wanted (9)")
     add("--without", nargs="+", default=[], metavar="PEER", help="leave out: compiled, autograd")
     add("--reference", type=Path, metavar="FILE", help="a column more: make(letter) in a file")
     add("--write", action="store_true", help="write RESULTS.md from a part, too")

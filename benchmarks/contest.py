@@ -101,7 +101,8 @@ def _competitor(
     if not found.small:
         raise Wrong(f"gradients off by {found.worst:.1e} in {found.name}")
     own = [float(peer.step()) for _ in losses]
-    if not np.allclose(own, losses, rtol=1e-3, atol=1e-3):
+    changes = np.diff(own), np.diff(losses)
+    if not (np.allclose(own, losses, rtol=1e-4) and np.allclose(*changes, rtol=0.1, atol=3e-6)):
         raise Wrong(f"losses {own} where {list(losses)} are exact")
     return Competitor(peer, setting, enter, found)
 

@@ -23,5 +23,5 @@ def measured(found: Contest, batch: int, rounds: int) -> Line:
     }
     ours = found.peers[OURS.heading]
     entries["predict"] = Entry(ours.peer.labeller(x), ours.enter)
-    label = f"{found.problem.workload.label}, {batch}"
+    label = f"{found.problem.workload.label[:21]}, {batch}"
     return line(label, measure(entries, rounds, budget=20), OURS.heading)

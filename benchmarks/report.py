@@ -27,8 +27,8 @@ compiled is torch.compile; JAX is one jitted function with donated state; sklear
 MLPClassifier's loop; NumPy is a textbook's; products are the bare matrix products of a step. Every
 peer has the best of its settings."""
 INFERENCE = """\
-The network's output in inference mode for one sample and for 256, as above. predict gives labels:
-its ratio is the share of its time that forward takes."""
+The network's output in inference mode for one sample and for 256, as above, by forward. predict:
+its time divided by that of Model.predict, which gives labels and keeps its arrays."""
 MEMORY = """\
 temporary: what a steady step of ours allocates beside its workspace, at its peak. growth: what is
 left of it after 1,000 steps. arrays: parameters, gradients, optimizer state, batch and what a step

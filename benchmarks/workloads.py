@@ -22,7 +22,7 @@ from derive.modules.loading import load
 SPECS = Path(__file__).parent / "specs"
 # With some seeds an element of a million before a relu lies within rounding of 0, and peers differ
 # in the side on which they see it. With this one none does.
-SEED = 1
+SEED = 16
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import os
 from typing import Any
 
 # What SymPy remembers of each of its functions: its own 1000 do not last for a deep network.
-os.environ.setdefault("SYMPY_CACHE_SIZE", "16384")
+os.environ.setdefault("SYMPY_CACHE_SIZE", "50000")
 
 # Loaded on first use: importing the package must not cost the second that SymPy takes.
 _HOME = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,8 +82,6 @@ def natural(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     args = parser().parse_args(arguments)
-    # By default SymPy remembers 1,000 results; of a deep network it is asked for more.
-    os.environ.setdefault("SYMPY_CACHE_SIZE", "50000")
     commands = importlib.import_module("derive.commands")
     return int(commands.run(args.command, args))
 

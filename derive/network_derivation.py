@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from derive.code.scheduling import Schedule
+from derive.collector import deferred
 from derive.language.notation import Program
 from derive.modules import network_module, network_summary, workspaces
 from derive.modules.kernels import Kernel
@@ -92,6 +93,7 @@ class NetworkDerivation:
             beside=others,
         )
 
+    @deferred()
     def source(self) -> str:
         """The training module; it needs NumPy alone."""
         return self.module
@@ -108,6 +110,7 @@ class NetworkDerivation:
         """GitHub-flavored Markdown, its mathematics in fences."""
         return markdown(self.document)
 
+    @deferred()
     def files(self) -> dict[str, str]:
         """The views as files, name to text."""
         name = self.spec.name

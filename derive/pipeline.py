@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sympy import Expr, Mul, S
 
+from derive.collector import deferred
 from derive.derived import Derivation
 from derive.gradients.derivation import Gradients, reverse
 from derive.gradients.normal_form import flatten, fresh, names
@@ -43,6 +44,7 @@ def generate(path: Path) -> dict[str, str]:
     return derive_network(path).files()
 
 
+@deferred()
 def derive_network(path: Path) -> NetworkDerivation:
     """A network spec, composed and derived. Raises SpecError where the spec is wrong."""
     spec = load(path)

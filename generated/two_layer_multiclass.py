@@ -152,21 +152,21 @@ class Training:
         ws.b_1, ws.b_1_bar = p["dense_1.b"], g["dense_1.b"]  # 16
         ws.W_2, ws.W_2_bar = p["dense_2.W"], g["dense_2.W"]  # 16 x 3
         ws.b_2, ws.b_2_bar = p["dense_2.b"], g["dense_2.b"]  # 3
-        ws.x = np.empty((N, 13), dtype)
-        ws.y = np.empty(N, np.int64)
-        ws.z_1 = np.empty((16, N), dtype)
+        ws.x = _empty((N, 13), dtype)
+        ws.y = _empty(N, np.int64)
+        ws.z_1 = _empty((16, N), dtype)
         ws.a_1 = ws.z_1
-        ws.z_2 = np.empty((3, N), dtype)
-        ws.slot_3 = np.empty(16*N, dtype)
+        ws.z_2 = _empty((3, N), dtype)
+        ws.slot_3 = _empty(16*N, dtype)
         ws.t_1 = ws.slot_3[:N].reshape(N,)
         ws.t_2 = ws.slot_3[N:2*N].reshape(N,)
         ws.t_3 = ws.slot_3[2*N:3*N].reshape(N,)
         ws.t_4 = ws.slot_3[N:2*N].reshape(N,)
         ws.a_1_bar = ws.slot_3[:16*N].reshape(16, N)
-        ws.p = np.empty((3, N), dtype)
+        ws.p = _empty((3, N), dtype)
         ws.z_2_bar = ws.p
-        ws.t_5 = np.empty((N,), np.int64)
-        ws.z_1_bar = np.empty((16, N), dtype)
+        ws.t_5 = _empty((N,), np.int64)
+        ws.z_1_bar = _empty((16, N), dtype)
         ws.ones = np.ones(3, dtype)  # (4)
         ws.n = np.arange(N)  # (6)
         ws.ones_1 = np.ones(N, dtype)  # (8)
@@ -261,11 +261,11 @@ class Inference:
         ws.b_1 = p["dense_1.b"]  # 16
         ws.W_2 = p["dense_2.W"]  # 16 x 3
         ws.b_2 = p["dense_2.b"]  # 3
-        ws.x = np.empty((N, 13), dtype)
-        ws.y = np.empty(N, np.int64)
-        ws.z_1 = np.empty((16, N), dtype)
+        ws.x = _empty((N, 13), dtype)
+        ws.y = _empty(N, np.int64)
+        ws.z_1 = _empty((16, N), dtype)
         ws.a_1 = ws.z_1
-        ws.z_2 = np.empty((3, N), dtype)
+        ws.z_2 = _empty((3, N), dtype)
         ws.W_1_T = ws.W_1.T  # (1)
         ws.x_T = ws.x.T  # (1)
         ws.b_1_column = ws.b_1[:, None]  # (1)
@@ -295,12 +295,12 @@ def loss_arrays(ws):
     """What `loss_pass` needs."""
     N = len(ws.x)
     dtype = ws.z_2.T.dtype
-    ws.t_1 = np.empty((N,), dtype)
-    ws.slot_4 = np.empty(3*N, dtype)
+    ws.t_1 = _empty((N,), dtype)
+    ws.slot_4 = _empty(3*N, dtype)
     ws.t_2 = ws.slot_4[:3*N].reshape(3, N)
     ws.t_4 = ws.slot_4[:N].reshape(N,)
-    ws.t_3 = np.empty((N,), dtype)
-    ws.t_5 = np.empty((N,), np.int64)
+    ws.t_3 = _empty((N,), dtype)
+    ws.t_5 = _empty((N,), np.int64)
     ws.ones = np.ones(3, dtype)  # (4)
     ws.n = np.arange(N)  # (6)
     ws.N_integer = np.array(N, np.int64)  # (6)
@@ -337,20 +337,20 @@ class PerSample:
         ws.b_1, ws.b_1_bar = p["dense_1.b"], g["dense_1.b"]  # 16
         ws.W_2, ws.W_2_bar = p["dense_2.W"], g["dense_2.W"]  # 16 x 3
         ws.b_2, ws.b_2_bar = p["dense_2.b"], g["dense_2.b"]  # 3
-        ws.x = np.empty((N, 13), dtype)
-        ws.y = np.empty(N, np.int64)
-        ws.z_1 = np.empty((N, 16), dtype)
+        ws.x = _empty((N, 13), dtype)
+        ws.y = _empty(N, np.int64)
+        ws.z_1 = _empty((N, 16), dtype)
         ws.a_1 = ws.z_1
-        ws.slot_2 = np.empty(16*N, dtype)
+        ws.slot_2 = _empty(16*N, dtype)
         ws.z_2 = ws.slot_2[:3*N].reshape(N, 3)
         ws.p = ws.slot_2[:3*N].reshape(N, 3)
         ws.z_2_bar = ws.slot_2[:3*N].reshape(N, 3)
         ws.z_1_bar = ws.slot_2[:16*N].reshape(N, 16)
-        ws.slot_3 = np.empty(16*N, dtype)
+        ws.slot_3 = _empty(16*N, dtype)
         ws.t_1 = ws.slot_3[:N].reshape(N,)
         ws.t_2 = ws.slot_3[:N].reshape(N,)
         ws.a_1_bar = ws.slot_3[:16*N].reshape(N, 16)
-        ws.t_3 = np.empty((N, 3), bool)
+        ws.t_3 = _empty((N, 3), bool)
         ws.ones = np.ones(3, dtype)  # (4)
         ws.k = np.arange(3)  # (21)
         ws.half = np.array(0.5, dtype)  # (2)
@@ -410,8 +410,8 @@ class Optimizer:
     def __init__(ws, w, w_bar, *w_bars):
         ws.learning_rate = 0.01
         ws.t = np.zeros((), np.int64)  # steps made
-        ws.m = np.zeros_like(w)  # (15) m/0.1
-        ws.v = np.zeros_like(w)  # (16) v/0.001
+        ws.m = _zeros(len(w), w.dtype)  # (15) m/0.1
+        ws.v = _zeros(len(w), w.dtype)  # (16) v/0.001
         ws.state = {"t": ws.t, "m": ws.m, "v": ws.v}
         ws.units = {"m": 0.1, "v": 0.001}  # what states are divided by
         ws.c_1 = np.array(0.9, w.dtype)  # (15)
@@ -420,7 +420,7 @@ class Optimizer:
         ws.c_4 = np.empty((), w.dtype)
         tile = min(131072 // w.itemsize, len(w))
         flat = (w, w_bar, ws.m, ws.v)
-        scratch = [np.empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        scratch = [_empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
         ws.tiles = [  # so many elements that they stay in the cache
             (
                 *(a[i : i + tile] for a in flat),
@@ -518,12 +518,20 @@ def _backward(ws):
 
 def _each(function, parts):
     """What a function gives for each part of a batch, the later ones in threads of their own."""
-    first, *others = parts
-    later = [_POOL.submit(contextvars.copy_context().run, function, ws) for ws in others]
-    return [function(first), *(future.result() for future in later)]
+    if len(parts) == 1:
+        return [function(parts[0])]
+    later = [_pool().submit(contextvars.copy_context().run, function, ws) for ws in parts[1:]]
+    return [function(parts[0]), *(future.result() for future in later)]
 
 
-_POOL = concurrent.futures.ThreadPoolExecutor(max(THREADS, os.cpu_count() or 1))
+@functools.cache
+def _pool():
+    """The threads that work beside the one that calls."""
+    return concurrent.futures.ThreadPoolExecutor(max(THREADS, os.cpu_count() or 1))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of these threads
 
 
 @functools.cache
@@ -545,7 +553,7 @@ def _threads(wanted):
     if wanted is None:
         alone = "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
         return THREADS if THREADS == 1 or alone or _controller() else 1
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+    if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
         raise ValueError(f"threads: expected an integer above 0, given {wanted!r}")
     if wanted > 1 and NOT_SHARED:
         raise ValueError(f"threads: a batch cannot be shared: {NOT_SHARED}")
@@ -563,7 +571,7 @@ class Model:
         self.epoch = 0  # epochs trained
         self.generator = np.random.default_rng(seed)
         self._w = _flat(init(self.generator), ARRAYS)
-        self._w_bars = [np.zeros(SIZE, DTYPE) for _ in range(_threads(threads))]
+        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads))]
         self._optimizer = Optimizer(self._w[:SIZE], *self._w_bars)
         self._workspaces = {}
         self._kind = self._parts = None  # shapes and types of the last batch, and its workspaces
@@ -574,7 +582,7 @@ class Model:
     def train_step(self, x, y):
         """One step of adam on a batch; gives the loss before it, unregularized.
 
-        A batch whose loss is nan or inf changes nothing.
+        A batch whose loss is nan or inf changes no parameter and no state.
         """
         parts = self._holding(np.asarray(x), np.asarray(y))
         with _blas(parts):
@@ -598,8 +606,10 @@ class Model:
 
     def _value(self, parts):
         """The loss of a batch: the mean over its parts."""
-        values = _each(forward_pass, parts)
-        return sum(ws.share * float(value) for ws, value in zip(parts, values, strict=True))
+        value = 0.0
+        for k, own in enumerate(_each(forward_pass, parts)):
+            value += parts[k].share * float(own)
+        return value
 
     def _step(self, parts):
         """What follows a loss that is finite."""
@@ -722,6 +732,17 @@ class Model:
         optimizer = self._optimizer
         return {**self.params, **{f"optimizer.{name}": a for name, a in optimizer.state.items()}}
 
+    def __getstate__(self):  # of a copy, whose views must be of arrays of its own
+        arrays = {name: array.copy() for name, array in self._state().items()}
+        return len(self._w_bars), self.epoch, self.generator, arrays
+
+    def __setstate__(self, saved):
+        threads, epoch, generator, arrays = saved
+        self.__init__(threads=threads)
+        self.epoch, self.generator = epoch, generator
+        for name, array in self._state().items():
+            array[...] = arrays[name]
+
     def save(self, path):
         """Write parameters, optimizer state, epoch and generator state to one .npz file."""
         beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
@@ -738,8 +759,8 @@ class Model:
                 os.remove(beside)
 
     @classmethod
-    def load(cls, path):
-        """The model that `save` wrote; its training goes on bit for bit."""
+    def load(cls, path, threads=None):
+        """The model that `save` wrote; with as many threads its training goes on bit for bit."""
         with open(path, "rb") as file:
             saved = {}
             if zipfile.is_zipfile(file):
@@ -752,7 +773,7 @@ class Model:
         units = json.loads(str(saved.pop("units", "{}")))
         if str(network) != NAME:
             raise ValueError(f"{path} holds the network {network}, not {NAME}")
-        model = cls()
+        model = cls(threads=threads)
         state = model._state()
         for name in sorted(state.keys() | saved.keys()):
             given, expected = (np.shape(d[name]) if name in d else None for d in (saved, state))
@@ -859,6 +880,24 @@ class _Report:
             print("\r" + line.ljust(79) if self.live else line, file=sys.stderr)
 
 
+def _empty(shape, dtype):
+    """An array; a large one begins at a cache line, where NumPy's loops over it are fastest."""
+    count = math.prod(shape) if isinstance(shape, tuple) else shape
+    size = count * np.dtype(dtype).itemsize
+    if size < 4096:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def _zeros(shape, dtype):
+    """The same, filled with 0."""
+    array = _empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
 def _views(flat, shapes):
     """{public name: view} of a flat array that holds all arrays, one after the other."""
     views, start = {}, 0
@@ -903,7 +942,8 @@ def _gather(array, rows, out):
 def _flat(params, needed):
     """The same arrays copied into one, one after the other."""
     arrays, dtype = _held(params, needed)
-    return np.concatenate([np.empty(0, dtype), *map(np.ravel, arrays.values())], dtype=dtype)
+    flat = _empty(sum(a.size for a in arrays.values()), dtype)
+    return np.concatenate([np.empty(0, dtype), *map(np.ravel, arrays.values())], out=flat)
 
 
 def _weights(sample_weight, N):

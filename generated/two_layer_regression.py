@@ -151,14 +151,14 @@ class Training:
         ws.b_1, ws.b_1_bar = p["dense_1.b"], g["dense_1.b"]  # 16
         ws.W_2, ws.W_2_bar = p["dense_2.W"], g["dense_2.W"]  # 16 x 1
         ws.b_2, ws.b_2_bar = p["dense_2.b"], g["dense_2.b"]  # 1
-        ws.x = np.empty((N, 10), dtype)
-        ws.y = np.empty((N, 1), dtype)
-        ws.z_1 = np.empty((N, 16), dtype)
+        ws.x = _empty((N, 10), dtype)
+        ws.y = _empty((N, 1), dtype)
+        ws.z_1 = _empty((N, 16), dtype)
         ws.a_1 = ws.z_1
         ws.z_1_bar = ws.z_1
-        ws.z_2 = np.empty((N, 1), dtype)
-        ws.z_2_bar = np.empty((N, 1), dtype)
-        ws.a_1_bar = np.empty((N, 16), dtype)
+        ws.z_2 = _empty((N, 1), dtype)
+        ws.z_2_bar = _empty((N, 1), dtype)
+        ws.a_1_bar = _empty((N, 16), dtype)
         ws.ones = np.ones(N, dtype)  # (6)
         ws.number_2_N = np.array(2 / N, dtype)  # (5)
         ws.a_1_T = ws.a_1.T  # (7)
@@ -228,11 +228,11 @@ class Inference:
         ws.b_1 = p["dense_1.b"]  # 16
         ws.W_2 = p["dense_2.W"]  # 16 x 1
         ws.b_2 = p["dense_2.b"]  # 1
-        ws.x = np.empty((N, 10), dtype)
-        ws.y = np.empty((N, 1), dtype)
-        ws.z_1 = np.empty((N, 16), dtype)
+        ws.x = _empty((N, 10), dtype)
+        ws.y = _empty((N, 1), dtype)
+        ws.z_1 = _empty((N, 16), dtype)
         ws.a_1 = ws.z_1
-        ws.z_2 = np.empty((N, 1), dtype)
+        ws.z_2 = _empty((N, 1), dtype)
 
 
 def inference_pass(ws):
@@ -252,7 +252,7 @@ def loss_arrays(ws):
     """What `loss_pass` needs."""
     N = len(ws.x)
     dtype = ws.z_2.dtype
-    ws.t_1 = np.empty((N, 1), dtype)
+    ws.t_1 = _empty((N, 1), dtype)
 
 
 def loss_pass(ws):
@@ -275,14 +275,14 @@ class PerSample:
         ws.b_1, ws.b_1_bar = p["dense_1.b"], g["dense_1.b"]  # 16
         ws.W_2, ws.W_2_bar = p["dense_2.W"], g["dense_2.W"]  # 16 x 1
         ws.b_2, ws.b_2_bar = p["dense_2.b"], g["dense_2.b"]  # 1
-        ws.x = np.empty((N, 10), dtype)
-        ws.y = np.empty((N, 1), dtype)
-        ws.z_1 = np.empty((N, 16), dtype)
+        ws.x = _empty((N, 10), dtype)
+        ws.y = _empty((N, 1), dtype)
+        ws.z_1 = _empty((N, 16), dtype)
         ws.a_1 = ws.z_1
         ws.z_1_bar = ws.z_1
-        ws.z_2 = np.empty((N, 1), dtype)
+        ws.z_2 = _empty((N, 1), dtype)
         ws.z_2_bar = ws.z_2
-        ws.a_1_bar = np.empty((N, 16), dtype)
+        ws.a_1_bar = _empty((N, 16), dtype)
         ws.two = np.array(2, dtype)  # (17)
         ws.z_2_bar_wide = ws.z_2_bar[:, None]  # (19)
         ws.a_1_wide = ws.a_1[:, :, None]  # (19)
@@ -333,7 +333,7 @@ class Optimizer:
         ws.c_2 = np.empty((), w.dtype)
         tile = min(262144 // w.itemsize, len(w))
         flat = (w, w_bar)
-        scratch = [np.empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        scratch = [_empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
         ws.tiles = [  # so many elements that they stay in the cache
             (
                 *(a[i : i + tile] for a in flat),
@@ -390,12 +390,20 @@ def _backward(ws):
 
 def _each(function, parts):
     """What a function gives for each part of a batch, the later ones in threads of their own."""
-    first, *others = parts
-    later = [_POOL.submit(contextvars.copy_context().run, function, ws) for ws in others]
-    return [function(first), *(future.result() for future in later)]
+    if len(parts) == 1:
+        return [function(parts[0])]
+    later = [_pool().submit(contextvars.copy_context().run, function, ws) for ws in parts[1:]]
+    return [function(parts[0]), *(future.result() for future in later)]
 
 
-_POOL = concurrent.futures.ThreadPoolExecutor(max(THREADS, os.cpu_count() or 1))
+@functools.cache
+def _pool():
+    """The threads that work beside the one that calls."""
+    return concurrent.futures.ThreadPoolExecutor(max(THREADS, os.cpu_count() or 1))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of these threads
 
 
 @functools.cache
@@ -417,7 +425,7 @@ def _threads(wanted):
     if wanted is None:
         alone = "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
         return THREADS if THREADS == 1 or alone or _controller() else 1
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+    if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
         raise ValueError(f"threads: expected an integer above 0, given {wanted!r}")
     if wanted > 1 and NOT_SHARED:
         raise ValueError(f"threads: a batch cannot be shared: {NOT_SHARED}")
@@ -435,7 +443,7 @@ class Model:
         self.epoch = 0  # epochs trained
         self.generator = np.random.default_rng(seed)
         self._w = _flat(init(self.generator), ARRAYS)
-        self._w_bars = [np.zeros(SIZE, DTYPE) for _ in range(_threads(threads))]
+        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads))]
         self._optimizer = Optimizer(self._w[:SIZE], *self._w_bars)
         self._workspaces = {}
         self._kind = self._parts = None  # shapes and types of the last batch, and its workspaces
@@ -446,7 +454,7 @@ class Model:
     def train_step(self, x, y):
         """One step of sgd on a batch; gives the loss before it, unregularized.
 
-        A batch whose loss is nan or inf changes nothing.
+        A batch whose loss is nan or inf changes no parameter and no state.
         """
         parts = self._holding(np.asarray(x), np.asarray(y))
         with _blas(parts):
@@ -470,8 +478,10 @@ class Model:
 
     def _value(self, parts):
         """The loss of a batch: the mean over its parts."""
-        values = _each(forward_pass, parts)
-        return sum(ws.share * float(value) for ws, value in zip(parts, values, strict=True))
+        value = 0.0
+        for k, own in enumerate(_each(forward_pass, parts)):
+            value += parts[k].share * float(own)
+        return value
 
     def _step(self, parts):
         """What follows a loss that is finite."""
@@ -590,6 +600,17 @@ class Model:
         optimizer = self._optimizer
         return {**self.params, **{f"optimizer.{name}": a for name, a in optimizer.state.items()}}
 
+    def __getstate__(self):  # of a copy, whose views must be of arrays of its own
+        arrays = {name: array.copy() for name, array in self._state().items()}
+        return len(self._w_bars), self.epoch, self.generator, arrays
+
+    def __setstate__(self, saved):
+        threads, epoch, generator, arrays = saved
+        self.__init__(threads=threads)
+        self.epoch, self.generator = epoch, generator
+        for name, array in self._state().items():
+            array[...] = arrays[name]
+
     def save(self, path):
         """Write parameters, optimizer state, epoch and generator state to one .npz file."""
         beside = f"{os.fspath(path)}.{os.getpid()}.tmp"
@@ -606,8 +627,8 @@ class Model:
                 os.remove(beside)
 
     @classmethod
-    def load(cls, path):
-        """The model that `save` wrote; its training goes on bit for bit."""
+    def load(cls, path, threads=None):
+        """The model that `save` wrote; with as many threads its training goes on bit for bit."""
         with open(path, "rb") as file:
             saved = {}
             if zipfile.is_zipfile(file):
@@ -620,7 +641,7 @@ class Model:
         units = json.loads(str(saved.pop("units", "{}")))
         if str(network) != NAME:
             raise ValueError(f"{path} holds the network {network}, not {NAME}")
-        model = cls()
+        model = cls(threads=threads)
         state = model._state()
         for name in sorted(state.keys() | saved.keys()):
             given, expected = (np.shape(d[name]) if name in d else None for d in (saved, state))
@@ -727,6 +748,24 @@ class _Report:
             print("\r" + line.ljust(79) if self.live else line, file=sys.stderr)
 
 
+def _empty(shape, dtype):
+    """An array; a large one begins at a cache line, where NumPy's loops over it are fastest."""
+    count = math.prod(shape) if isinstance(shape, tuple) else shape
+    size = count * np.dtype(dtype).itemsize
+    if size < 4096:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def _zeros(shape, dtype):
+    """The same, filled with 0."""
+    array = _empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
 def _views(flat, shapes):
     """{public name: view} of a flat array that holds all arrays, one after the other."""
     views, start = {}, 0
@@ -771,7 +810,8 @@ def _gather(array, rows, out):
 def _flat(params, needed):
     """The same arrays copied into one, one after the other."""
     arrays, dtype = _held(params, needed)
-    return np.concatenate([np.empty(0, dtype), *map(np.ravel, arrays.values())], dtype=dtype)
+    flat = _empty(sum(a.size for a in arrays.values()), dtype)
+    return np.concatenate([np.empty(0, dtype), *map(np.ravel, arrays.values())], out=flat)
 
 
 def _weights(sample_weight, N):

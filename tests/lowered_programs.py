@@ -53,6 +53,7 @@ def namespace(program: Program, arrays: Mapping[str, Any], dtype: Any) -> dict[s
     """What the lines may name: NumPy, the sizes, the checks."""
     known = {
         "np": np,
+        "_empty": np.empty,
         "math": math,
         "dtype": np.dtype(dtype),
         "_check_ids": check_ids,

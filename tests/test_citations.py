@@ -1,7 +1,9 @@
 """Every statement that computes cites an equation, and what it cites stands on the page."""
 
+import io
 import re
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -264,6 +266,13 @@ def test_a_loop_that_no_layers_could_fill_is_none_over_layers():
 def test_numbers_in_strings_are_none():
     text = 'def f(ws):\n    raise ValueError("  # (7)")\n'
     assert read(text) == [(2, 2, "f", ())]
+
+
+def test_comments_are_those_that_python_finds(generated):
+    text = generated[".py"] + Path(__file__).read_text()
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    comments = {t.start[0]: t.string for t in tokens if t.type == tokenize.COMMENT}
+    assert citations.parsed(text)[1] == comments
 
 
 def test_what_is_no_python_is_an_error():

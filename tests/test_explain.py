@@ -205,7 +205,7 @@ def test_a_line_that_cites_nothing_says_where_the_next_is(tiny):
     assert "forward_pass: The loss of the batch" in text
     assert re.search(rf"line {line - 1} cites \(\d+\)", text)
     assert "line " in explained(tiny, 1)  # in no function
-    assert explained(tiny, at(tiny.text, "ws.y = np.empty", "per_sample_grad"))
+    assert explained(tiny, at(tiny.text, "ws.y = _empty", "per_sample_grad"))
 
 
 def test_layers_in_a_loop_are_explained_by_the_first_ones():

@@ -4,8 +4,11 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from networks import ROOT, SPECS
+from pygments.lexers.python import PythonLexer
 
 from derive.language.notation import DeriveError
+from derive.pages import html_code
 from derive.pages.document import Display, Document, Row, Section, Table, Verbatim
 from derive.pages.html_code import cited, listing
 from derive.pages.html_page import html
@@ -263,3 +266,17 @@ def test_on_paper_there_is_no_code():
 def test_what_is_no_python_is_an_error():
     with pytest.raises(DeriveError, match="no Python"):
         html(DOCUMENT, "def (")
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_each_line_is_highlighted_as_in_the_whole(path):
+    text = (ROOT / "generated" / f"{path.stem}.py").read_text()
+    lexer = PythonLexer(stripnl=False, ensurenl=False)
+    lines = "".join(html_code._element(*token) for token in lexer.get_tokens(text)).split("\n")
+    shown = html_code._lines(text)
+    assert [re.sub("</?i[^>]*>", "", line) for line in shown] == [
+        re.sub("</?i[^>]*>", "", line) for line in lines[:-1]
+    ]
+    plain = [k for k, line in enumerate(lines[:-1]) if line.count("<i") == line.count("</i>")]
+    within = [k for k in plain if "<i" in lines[k]]  # and no part of a longer token
+    assert [shown[k] for k in within] == [lines[k] for k in within]

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from derive.code.early import early
-from derive.code.layout import AS_WRITTEN, FEATURES_FIRST, frames
-from derive.code.lowering import BATCH
+from derive.code.layout import AS_WRITTEN, FEATURES_FIRST
 from derive.code.reassociation import reassociated
 from derive.language.interpreter import evaluate
 from tests.lowered_programs import run_fresh, run_workspace
-from tests.test_planning import order, program
+from tests.test_planning import arranged, order, program
 
 ATTENTION = """
 S[n,t,s] = sum[k](q[n,t,k]*r[n,s,k])
@@ -70,7 +69,7 @@ def test_a_sum_of_no_more_terms_stays():
 
 def test_what_maxima_are_taken_over_lies_outside():
     text = ATTENTION.replace("q[n,t,k]", "x[n,t,j]*W[j,k]").replace("sum[k](x", "sum[j,k](x")
-    found = frames(program(text, **SIZES), FEATURES_FIRST, BATCH, ())
+    found = arranged(program(text, **SIZES), FEATURES_FIRST)
     for tensor in "SPg":
         assert "nst" in order(found, tensor)
     assert order(found, "m").endswith("st")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sympy import S
 
+import derive
 from derive.gradients.derivation import Gradients, reverse
 from derive.gradients.folding import fold
 from derive.gradients.normal_form import flatten
@@ -291,6 +292,20 @@ def test_repeated_layers_are_shown_once() -> None:
     assert r"likewise for $\ell =$ $3$, $4$, $\ldots$, $12$" in page
     assert "W^{(7)}_" not in page
     assert len(page) < 40_000
+
+
+def test_many_layers_are_alike_whatever_their_sizes() -> None:
+    def page(layers: int) -> str:
+        steps = "".join(
+            f"z_{k}[n,i_{k}] = sum[i_{k - 1}](a_{k - 1}[n,i_{k - 1}]*W_{k}[i_{k - 1},i_{k}])\n"
+            f"a_{k}[n,i_{k}] = tanh(z_{k}[n,i_{k}])\n"
+            for k in range(1, layers + 1)
+        )
+        loss = f"L = mean[n](sum[i_{layers}](a_{layers}[n,i_{layers}]))"
+        return derive.differentiate(steps + loss, f"W_{layers}").latex()
+
+    assert r"\tag{\eqtarget{3}}" in page(7)  # of few layers that differ, all are shown
+    assert r"likewise for $\ell =$ $2$, $3$, $\ldots$, $9$" in page(9)
 
 
 def test_matrix_forms_are_beside() -> None:

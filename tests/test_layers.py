@@ -9,7 +9,7 @@ PACKAGE = Path(derive.__file__).parent
 
 # A module may import those above its own line, and within its line those to its left.
 LAYERS = (
-    ("language", "text_printer functions notation scans"),
+    ("language", "text_printer functions notation scans likeness"),
     ("language", "source constants lines names reach ranges expressions recurrences formula"),
     ("language", "checker arithmetic arrays interpreter"),
     ("gradients", "normal_form folding deltas calculus stepping"),
@@ -18,9 +18,11 @@ LAYERS = (
     ("gradients", "activity backward_pass passing_back sweep derivation"),
     ("numerics", "branches differences pairs polynomial_forms normal_tail stable_forms"),
     ("numerics", "training_forms stability"),
-    ("code", "layout statements stacking hoisting liveness views reassociation"),
+    ("code", "layout statements stacking joined_factors hoisting liveness views"),
+    ("code", "reassociation known_blocks"),
     ("code", "ufuncs reading elementwise early contraction"),
-    ("code", "extrema spreading stages windows accumulation placement scan_step loops lowering"),
+    ("code", "extrema spreading stages windows expansion window_rows window_products"),
+    ("code", "accumulation placement scan_step loops lowering"),
     ("code", "packing scheduling array_forms tiling named_views numpy_printer dry_run planning"),
     ("code", "citations"),
     ("printing", "display likewise ordering latex_names latex_printer latex_layout"),
@@ -40,7 +42,7 @@ LAYERS = (
     ("modules", "rolling formula_origin formula_helpers formula_functions formula_module"),
     ("modules", "kernels workspaces output_functions initial_values scaled_updates"),
     ("modules", "optimizer_kernel line_layout network_summary network_module loading"),
-    ("", "held checks derived network_derivation datasets"),
+    ("", "collector held checks derived network_derivation datasets"),
     ("", "pipeline listing module_origin explanation commands __init__ __main__"),
 )
 

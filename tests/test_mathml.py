@@ -355,3 +355,11 @@ def test_the_font_is_in_the_style() -> None:
     license_ = (files("derive") / "fonts" / "OFL.txt").read_text(encoding="utf-8")
     assert "SIL OPEN FONT LICENSE Version 1.1" in license_
     assert "STIX Fonts Project Authors" in license_
+
+
+def test_numbers_keep_their_places() -> None:
+    # What is read once for all numbers is written with each at its own place.
+    for layer, index in (("32", "22"), ("22", "32"), ("33", "33"), ("4", "12")):
+        shown = mathml(rf"b^{{({layer})}}_{{j_{{{index}}}'}} + {layer} \times 64")
+        assert f"<mn>{index}</mn></msub><mtext>({layer})</mtext>" in shown
+        assert re.findall("<mn>(.*?)</mn>", shown) == [index, layer, "64"]

@@ -90,6 +90,13 @@ def test_the_module_says_how_large_its_memory_is(path: Path) -> None:
     assert int(own.replace(",", "")) == given.SIZE * np.dtype(given.DTYPE).itemsize
 
 
+def test_a_convolution_takes_little_beside_its_activations() -> None:
+    """Four of them, 32 x 32 x 32 each, are there at once in the backward pass of the block."""
+    path, size = next((p, n) for p, n in LARGE if p.stem == "vgg_block")
+    (said,) = re.findall(r"works in ([\d,]+) bytes", words(path))
+    assert int(said.replace(",", "")) < 5 * 4 * size * 32**3
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
     ("path", "size"), [*((p, 0) for p in SPECS), *LARGE], ids=lambda p: getattr(p, "stem", "")

@@ -1,14 +1,18 @@
 """Layouts, the dry run that judges them, and how many threads share a batch."""
 
 from dataclasses import replace
+from itertools import count, pairwise, product
 
+import numpy as np
 import pytest
 
+from derive.code import dry_run
 from derive.code.dry_run import estimate
-from derive.code.layout import AS_WRITTEN, BATCH_LAST, FEATURES_FIRST, frames
-from derive.code.lowering import BATCH, lower
-from derive.code.planning import planned, shared
+from derive.code.layout import AS_WRITTEN, BATCH_LAST, FEATURES_FIRST, frames, roles
+from derive.code.lowering import BATCH, arrangements, lower
+from derive.code.planning import LAYOUTS, planned, shared
 from derive.code.scheduling import workspace
+from derive.code.statements import Statement
 from derive.gradients.normal_form import flatten
 from derive.language.formula import parse
 from derive.language.notation import Index, size
@@ -37,6 +41,10 @@ def program(text, **sizes):
     return replace(found, equations=tuple(equations), inputs=inputs, sizes=())
 
 
+def arranged(own, layout, fixed=()):
+    return frames(own, roles(own, BATCH), layout, fixed)
+
+
 def order(found, tensor):
     return "".join(i.name for i in found[tensor])
 
@@ -47,9 +55,9 @@ def convolution():
 
 def test_axes_lie_by_the_part_they_play():
     own = convolution()
-    written = frames(own, AS_WRITTEN, BATCH, ())
-    last = frames(own, BATCH_LAST, BATCH, ())
-    first = frames(own, FEATURES_FIRST, BATCH, ())
+    written = arranged(own, AS_WRITTEN)
+    last = arranged(own, BATCH_LAST)
+    first = arranged(own, FEATURES_FIRST)
     assert order(written, "a") == "npqj"
     assert order(last, "a") == "pjqn"
     assert order(first, "a") == "jnpq"
@@ -57,7 +65,19 @@ def test_axes_lie_by_the_part_they_play():
 
 
 def test_fixed_tensors_stay_as_they_are_written():
-    assert order(frames(convolution(), BATCH_LAST, BATCH, {"a"}), "a") == "npqj"
+    assert order(arranged(convolution(), BATCH_LAST, {"a"}), "a") == "npqj"
+
+
+@pytest.mark.parametrize("text", ["z[n,j] = sum[i](x[n,i]*W[i,j]) + b[j]", CONVOLUTION])
+def test_layouts_that_arrange_alike_are_lowered_once(text):
+    own = program(text, k=3, l=3, i=4, c=4, j=8, p=6, q=6)
+    choices = [*product(LAYOUTS, [(), ("x",), ("x", own.result)])]
+    found = {c: lower(own, (own.result,), *c) for c in choices}
+    once = {a.choice: a.lowered() for a in arrangements(own, (own.result,), choices)}
+    assert len(once) < len(choices)
+    for choice, lowered in once.items():
+        assert lowered == found[choice]
+    assert all(lowered in once.values() for lowered in found.values())
 
 
 def dense(units):
@@ -74,6 +94,58 @@ def test_a_dry_run_counts_products_and_touches_nothing():
     assert large.products > 20 * small.products
     # 40 GB, of which no byte is touched.
     assert timed(dense(64), 10**8).time > 1000 * large.time
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("y[n] = x[n,3]*exp(w[5])\nr = sum[n](y[n])*x[2,1]", 2),
+        ("r = sum[n,t](x[n,t]*W[y[n],t])", 2),
+        ("r[n,t,j] = p[n,t,j] - (j == y[n])*s", 2),
+    ],
+)
+def test_no_element_is_read(text, calls):
+    """Large arrays are over the memory of one element: what lies behind it is not theirs."""
+    own = program(text)
+    schedule = workspace(lower(own, (own.result,)))
+    symbols = {s for b in schedule.buffers for n in b.shape for s in n.free_symbols}
+    for length in (10, 10**4):
+        assert estimate(schedule, dict.fromkeys(symbols, length)).calls >= calls
+
+
+ALIKE = """
+a[n,j] = exp(x[n,j] + b[j])
+c[n,j] = exp(a[n,j] + b[j])
+d[n,k] = exp(y[n,k] + e[k])
+f[n,j] = exp(W[j,n] + b[j])
+g[n,j] = sum[k](d[n,k]*V[k,j])
+h[n,j] = sum[k](y[n,k]*U[j,k])
+i[n,j] = c[n,j]*f[n,j] + g[n,j]*h[n,j]
+s[n,j] = sin(a[n,j] + b[j])
+r = sum[n,j](i[n,j]*s[n,j])
+"""
+
+
+@pytest.mark.parametrize("samples", [8, 4096])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_statements_that_are_alike_take_what_each_alone_takes(monkeypatch, layout, samples):
+    schedule = workspace(lower(program(ALIKE, j=40, k=8), layout=layout, free=("x", "W")))
+    found = estimate(schedule, {BATCH: samples})
+    unlike = count()
+    monkeypatch.setattr(dry_run, "_likeness", lambda given: (next(unlike),))
+    assert estimate(schedule, {BATCH: samples}) == found
+
+
+def test_statements_are_not_alike_where_strides_differ():
+    clock = dry_run._Clock()
+    x, z = (dry_run._made((64, 64), np.float32, clock) for _ in range(2))
+    run = dry_run._Run(clock, {"np": dry_run._NumPy(clock), "x": x, "y": x.T, "z": z})
+    times = [0.0]
+    for name in ("x", "x", "y"):
+        run.one(Statement("z", into=f"np.exp({{{name}}}, out={{z}})"))
+        times.append(clock.spent.time)
+    first, second, third = (b - a for a, b in pairwise(times))
+    assert first == second < third
 
 
 def test_a_dry_run_sees_short_inner_loops():

@@ -82,7 +82,7 @@ def test_sizes_of_slots_are_linear_in_the_batch() -> None:
     schedule = network("G_1", "G_2")
     n, j = Symbol("N", integer=True, positive=True), Symbol("J", integer=True, positive=True)
     assert n * j in [slot.size for slot in schedule.slots]
-    assert "ws.z_1 = np.empty((N, J), dtype)" in allocation(schedule, prefixed(schedule, "ws."), {})
+    assert "ws.z_1 = _empty((N, J), dtype)" in allocation(schedule, prefixed(schedule, "ws."), {})
 
 
 def test_constants_are_made_once() -> None:

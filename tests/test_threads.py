@@ -1,5 +1,9 @@
 """A batch that several Python threads share: the same steps, to rounding."""
 
+import copy
+import os
+import signal
+
 import numpy as np
 import pytest
 from networks import TINY, compiled
@@ -70,3 +74,32 @@ def test_neither_are_those_that_count_differently():
 def test_a_wrong_number_of_threads_is_an_error(wrong):
     with pytest.raises(ValueError, match="threads: expected an integer above 0"):
         compiled(TINY).Model(threads=wrong)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_copy_trains_on_as_the_model_does(threads, tmp_path):
+    """In parameters of its own: those of the model are views, which plain copies would lose."""
+    net = compiled(TINY)
+    model = net.Model(seed=2, threads=np.int64(threads))
+    steps(model)
+    model.save(tmp_path / "model.npz")
+    others = [copy.deepcopy(model), net.Model.load(tmp_path / "model.npz", threads=threads)]
+    before = {name: array.copy() for name, array in model.params.items()}
+    expected = steps(model)
+    for other in others:
+        assert all(np.array_equal(other.params[name], a) for name, a in before.items())
+        assert steps(other) == expected
+        assert all(np.array_equal(other.params[name], a) for name, a in model.params.items())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_has_threads_of_its_own():
+    net = compiled(TINY)
+    steps(net.Model(threads=2))
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # where it waits for threads that it does not have
+        steps(net.Model(threads=2))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0

@@ -46,6 +46,7 @@ def tiles_function() -> Any:
 def run(schedule: Schedule, space: dict[str, Any]) -> dict[str, Any]:
     names = {b.name: b.name for b in schedule.buffers}
     space = {**space, "np": np, "dtype": np.dtype(float), "TILE": TILE, "_tiles": tiles_function()}
+    space["_empty"] = np.empty
     exec("\n".join(allocation(schedule, names, {})), space)
     exec("\n".join(lines(schedule.statements, names, {})), space)
     return space

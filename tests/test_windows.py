@@ -11,6 +11,7 @@ from lowered_programs import run_fresh, run_workspace
 from numpy.testing import assert_allclose
 from test_convolution import arrays, derived, spans
 
+from derive.code import window_rows
 from derive.code.layout import AS_WRITTEN, BATCH_LAST, FEATURES_FIRST, Layout
 from derive.code.lowering import lower
 from derive.language.interpreter import evaluate
@@ -91,10 +92,17 @@ SQUARES = [
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape, kernel, stride, dilation, padding, features", SQUARES)
 def test_two_axes(shape, kernel, stride, dilation, padding, features, layout):
+    text = two_axes(shape, kernel, stride, dilation, padding, features, LAYOUTS[layout])
+    if layout == "batch" and dilation[0] == stride[0] == 1 and kernel not in ((1, 1), (5, 4)):
+        assert "sliding_window_view({_" in text
+        assert f"}}, {kernel[0]}, 0)" in text
+
+
+def two_axes(shape, kernel, stride, dilation, padding, features, layout) -> str:
     pairs = zip(shape, kernel, stride, dilation, strict=True)
     (p, top, _), (q, left, _) = (spans(*pair, padding) for pair in pairs)
     (s, t), (d, e), (c, f) = stride, dilation, features
-    text = compare(
+    return compare(
         f"z[n,p,q,f] = sum[k,l,c](x[n,{s}*p+{d}*k-{top},{t}*q+{e}*l-{left},c]*W[k,l,c,f]) + b[f]",
         {"x": "nhwc", "W": "klcf", "b": "f"},
         {
@@ -105,11 +113,31 @@ def test_two_axes(shape, kernel, stride, dilation, padding, features, layout):
             "c": c,
             "f": f,
         },
-        LAYOUTS[layout],
+        layout,
     )
-    if layout == "batch" and d == s == 1 and kernel not in ((1, 1), (5, 4)):
-        assert "sliding_window_view({_" in text
-        assert f"}}, {kernel[0]}, 0)" in text
+
+
+@pytest.mark.parametrize("block", [1, 3000, 2**20])
+@pytest.mark.parametrize("shape, kernel, stride, dilation, padding, features", SQUARES)
+def test_some_rows_at_a_time(
+    shape, kernel, stride, dilation, padding, features, block, monkeypatch
+):
+    """Whatever is large is computed in blocks of rows, of which borders see fewer taps."""
+    monkeypatch.setattr(window_rows, "LARGE", 0)
+    monkeypatch.setattr(window_rows, "BLOCK", block)
+    two_axes(shape, kernel, stride, dilation, padding, features, BATCH_LAST)
+
+
+@pytest.mark.parametrize("apart", [0, 9])
+def test_rows_that_see_fewer_taps_stand_alone_or_among_zeros(apart, monkeypatch):
+    monkeypatch.setattr(window_rows, "LARGE", 0)
+    monkeypatch.setattr(window_rows, "APART", apart)
+    compare(
+        "z[n,p,q,f] = sum[k,l,c](x[n,p+k-4,q+l-4,c]*W[k,l,c,f])",
+        {"x": "nhwc", "W": "klcf"},
+        {"h": 8, "w": 8, "p": 12, "q": 12, "k": 5, "l": 5, "c": 16, "f": 2},
+        BATCH_LAST,
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

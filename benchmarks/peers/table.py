@@ -61,6 +61,8 @@ def _torch(network: Network) -> tuple[Settings, ...]:
 
 
 def _compiled(network: Network) -> tuple[Settings, ...]:
+    if _has(network, "lstm", "gru"):
+        return ()  # it would unroll the steps and compile them for more than ten minutes
     images = {"channels_last": True} if _has(network, "conv2d") else {}
     return ({"compiled": True, **images},)
 

@@ -47,6 +47,8 @@ class Torch:
             for name, w in self.params.items()
             if name.startswith("batch_norm") and name.endswith("gamma")
         }
+        # Every workload compiles the same functions anew; after 8 times PyTorch would give up.
+        torch._dynamo.config.cache_size_limit = 1000
         self.loss = torch.compile(self._loss) if compiled else self._loss
         self.adam = torch.optim.Adam(
             [*self.params.values()], lr=RATE, betas=(BETA1, BETA2), eps=EPS, fused=True

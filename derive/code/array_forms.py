@@ -13,6 +13,7 @@ import ast
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 from sympy import Expr, Integer, Mul, S, Symbol
@@ -58,9 +59,13 @@ class Parsed:
 
     def place(self, node: ast.expr) -> tuple[int, int]:
         ends = (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
-        before = [0, *accumulate(len(line) + 1 for line in self.source.split("\n"))]
-        start, end = (before[line - 1] + column for line, column in ends)
+        start, end = (self.begins[line - 1] + column for line, column in ends)
         return start, end
+
+    @cached_property
+    def begins(self) -> list[int]:
+        """Where each line of the source begins."""
+        return [0, *accumulate(len(line) + 1 for line in self.source.split("\n"))]
 
 
 def parsed(text: str) -> Parsed | None:

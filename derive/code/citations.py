@@ -11,9 +11,7 @@ sizes, makes or names memory, checks, repeats, or hands on results.
 from __future__ import annotations
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,6 +35,11 @@ MOST = 10_000  # layers in a loop; a longer one is none that derive wrote
 _CITED = re.compile(r"# \(([0-9l*+-]{1,40})\)")
 _ALONE = re.compile(r"# \(([0-9l*+-]{1,40})\)$")
 _LISTED = re.compile(r" *\( *([0-9]{1,40})\)  \S")
+_STRING_OR_COMMENT = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\])*"'''
+    r"""|'''(?:\\.|[^\\])*?'''|'(?:\\.|[^'\\])*'|#[^\n]*""",
+    re.DOTALL,
+)
 _LINEAR = re.compile(r"(?:([0-9]+)-)?(?:([0-9]+)\*)?l(?:([+-])([0-9]+))?")
 
 _CHECKING = {f"_check_{what}" for what in ("ids", "range", "size", "terms", "steps")} | {"_read"}
@@ -45,7 +48,17 @@ _HANDING = {"float", "_like", "np.array", "np.reshape", ".reshape", ".transpose"
 # Functions that make the arrays of a workspace, at once or where they are asked for.
 _MAKING = (".__init__", "input_arrays", "loss_arrays")
 # Calls that make memory, or name parts of it.
-_MEMORY = {"np.array", "np.empty", "np.empty_like", "_views", "_tiles", "min", "len"}
+_MEMORY = {
+    "np.array",
+    "np.empty",
+    "np.empty_like",
+    "_empty",
+    "_zeros",
+    "_views",
+    "_tiles",
+    "min",
+    "len",
+}
 _MEMORY |= {"range", "setattr", "PARAMETERS", ".reshape", ".transpose", ".items"}
 # Calls that read what the caller gave.
 _READING = {"_read", "_given", "len", "int", "np.dtype", "np.shape", "np.random.default_rng"}
@@ -119,18 +132,24 @@ def parsed(text: str, filename: str = "<module>") -> tuple[ast.Module, Mapping[i
     """
     try:
         tree = ast.parse(text)
-        tokens = [*tokenize.generate_tokens(io.StringIO(text).readline)]
     except SyntaxError as error:
         place = f"{filename}:{error.lineno}" if error.lineno else filename
         raise DeriveError(f"{place}: this is no Python: {printable(error.msg)}") from None
-    except tokenize.TokenError as error:
-        message, (line, _) = error.args
-        raise DeriveError(f"{filename}:{line}: this is no Python: {message}") from None
     except ValueError as error:
         raise DeriveError(f"{filename}: this is no Python: {error}") from None
     except (RecursionError, MemoryError):
         raise DeriveError(_nested(filename)) from None
-    return tree, {t.start[0]: t.string for t in tokens if t.type == tokenize.COMMENT}
+    return tree, dict(_comments(text))
+
+
+def _comments(text: str) -> Iterator[tuple[int, str]]:
+    """The comments of a text that is Python, each with its line."""
+    line, at = 1, 0
+    for found in _STRING_OR_COMMENT.finditer(text):
+        if found[0][0] == "#":
+            line += text.count("\n", at, found.start())
+            at = found.start()
+            yield line, found[0]
 
 
 def _nested(filename: str) -> str:

@@ -23,7 +23,7 @@ from sympy import Add, Expr, Mul, Pow, S
 
 from derive.code.elementwise import Elementwise
 from derive.code.statements import Value, size_text
-from derive.code.views import arranged, estimate, merged, shape_text
+from derive.code.views import arranged, count, estimate, merged, shape_text
 from derive.language.notation import Index, indices
 
 Order = tuple[Index, ...]
@@ -80,15 +80,15 @@ def _times_ones(values: Elementwise, value: Value, kept: Order) -> Value | None:
     columns: Order = ()
     if last + 1 < len(whole):
         rows, run = whole[: last + 1], whole[last + 1 :]
-        if len(rows) > len(kept) and _count(run) < 256:
+        if len(rows) > len(kept) and count(run) < 256:
             return None
     else:
         end = max(k for k, i in enumerate(whole) if i not in kept) + 1
         begin = next(k for k, i in enumerate(whole) if i not in kept)
         stack, run, rows, columns = whole[:begin], whole[begin:end], (), whole[end:]
-        if set(run) & set(kept) or (stack and _count((*run, *columns)) < SMALL_MATRIX):
+        if set(run) & set(kept) or (stack and count((*run, *columns)) < SMALL_MATRIX):
             return None
-    if _count(run) > LONG_SUM:
+    if count(run) > LONG_SUM:
         return None
     ones = _ones(values, Mul(*(i.size for i in run)))
     out = values.code.array((*stack, *rows, *columns))
@@ -102,10 +102,6 @@ def _times_ones(values: Elementwise, value: Value, kept: Order) -> Value | None:
         f"np.matmul({both}, out={into})",
         operations=value.elements,
     )
-
-
-def _count(indices: Iterable[Index]) -> float:
-    return estimate(Mul(*(i.size for i in indices)))
 
 
 def _ones(values: Elementwise, length: Expr) -> str:
@@ -146,11 +142,12 @@ def _sum_of_product(values: Elementwise, factors: Iterable[Expr], bound: Order) 
     scalar = Mul(scalar, *(i.size for i in bound if i not in present))
     if not parts:
         return values.value(scalar)
-    smallest = min(parts, key=lambda v: estimate(v.elements))
-    result = estimate(Mul(*(i.size for i in present if i not in over)))
-    if scalar != 1 and 2 * estimate(smallest.elements) <= result:
-        parts[parts.index(smallest)] = scaled(values, smallest, scalar)
-        scalar = S.One
+    if scalar != 1:
+        smallest = min(parts, key=lambda v: estimate(v.elements))
+        result = estimate(Mul(*(i.size for i in present if i not in over)))
+        if 2 * estimate(smallest.elements) <= result:
+            parts[parts.index(smallest)] = scaled(values, smallest, scalar)
+            scalar = S.One
     return scaled(values, _contracted(values, parts, over), scalar)
 
 
@@ -223,6 +220,8 @@ def _contracted(values: Elementwise, parts: Sequence[Value], over: Order) -> Val
 
 def _order(sets: Sequence[frozenset[Index]], over: frozenset[Index]) -> Tree:
     """The cheapest tree of pairs: leaves are positions, nodes are pairs of trees."""
+    if len(sets) < 3:
+        return (0, 1) if len(sets) == 2 else 0
     everything = frozenset(range(len(sets)))
 
     def indices(members: frozenset[int]) -> frozenset[Index]:
@@ -260,9 +259,6 @@ def _order(sets: Sequence[frozenset[Index]], over: frozenset[Index]) -> Tree:
 
 def _cost(a: frozenset[Index], b: frozenset[Index], out: frozenset[Index]) -> float:
     """Time of one pair, in elements written: sixteen multiplications of a matrix product to one."""
-
-    def count(indices: frozenset[Index]) -> float:
-        return estimate(Mul(*(i.size for i in indices)))
 
     work = count(a | b)
     return count(out) + (work / 16 if a | b != out else 0.0)
@@ -347,6 +343,9 @@ def _inner_order(
     a: Value, b: Value, stack: Order, rows: Order, columns: Order, inner: Order
 ) -> Order:
     """The order of the inner axes in which fewer copies are needed; in doubt that of the larger."""
+    orders = {tuple(i for i in v.indices if i in inner) for v in (a, b)}
+    if len(orders) == 1:
+        return orders.pop()
     stacks = tuple((i,) for i in stack)
 
     def badness(v: Value) -> tuple[float, float]:

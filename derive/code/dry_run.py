@@ -11,15 +11,20 @@ made to compare ways of computing the same; their constants were measured once.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, groupby
+from operator import mul
+from types import CodeType
 from typing import Any
 
 import numpy as np
 from sympy import Symbol
 
-from derive.code.numpy_printer import allocation, lines
-from derive.code.scheduling import Schedule
+from derive.code.numpy_printer import lines
+from derive.code.scheduling import Schedule, Slot
+from derive.code.statements import FIELD, Statement, fields
 
 # Microseconds: for a call, an inner loop to begin (of a maximum, SIMD begins late), an element in
 # the cache and in memory, one more where neighbours lie apart, and for functions that are slow.
@@ -45,30 +50,118 @@ class Estimate:
 def estimate(schedule: Schedule, sizes: Mapping[Symbol, int]) -> Estimate:
     """What one run of a workspace's statements is estimated to take."""
     clock = _Clock()
-    names = {b.name: b.name for b in schedule.buffers}
     made = {b for slot in schedule.slots for b in slot.buffers} | {s.out for s in schedule.setup}
-    space: dict[str, Any] = {"np": _NumPy(clock), "dtype": np.dtype(np.float32), "math": math}
+    traced = _NumPy(clock)
+    space: dict[str, Any] = {"np": traced, "_empty": traced.empty, "math": math}
+    space["dtype"] = np.dtype(np.float32)
     lengths = {n: int(n.subs(sizes)) for n in {n for b in schedule.buffers for n in b.shape}}
+    shapes = {b.name: tuple(lengths[n] for n in b.shape) for b in schedule.buffers}
     for b in schedule.buffers:
-        shape = tuple(lengths[n] for n in b.shape)
         if b.shape and b.name not in made and not b.local:
-            kind = {"integer": np.int64, "boolean": np.bool_}.get(b.kind, np.float32)
-            space[b.name] = _made(shape, kind, clock)
+            space[b.name] = _made(shapes[b.name], _KINDS.get(b.kind, np.float32), clock)
         elif not b.shape:
             space[b.name] = 1.0
+    for slot in schedule.slots:
+        space |= _divided(slot, shapes, sizes, clock)
     space |= {str(s): n for s, n in sizes.items()}
-    # The text is the compiler's own, as in the module that it becomes.
-    exec("\n".join(allocation(schedule, names, {})), space)  # noqa: S102
+    run = _Run(clock, space)
+    run.all(schedule.setup)
     clock.spent = Estimate()
-    exec("\n".join(lines(schedule.statements, names, {})), space)  # noqa: S102
+    run.all(schedule.statements)
     return clock.spent
+
+
+_KINDS = {"integer": np.int64, "boolean": np.bool_}
+
+
+def _divided(
+    slot: Slot,
+    shapes: Mapping[str, tuple[int, ...]],
+    sizes: Mapping[Symbol, int],
+    clock: _Clock,
+) -> Mapping[str, _Traced]:
+    """The arrays that share the memory of a slot."""
+    kind = _KINDS.get(slot.kind, np.float32)
+    if len({shapes[b] for b in slot.buffers}) == 1 and not any(slot.starts):
+        return dict.fromkeys(slot.buffers, _made(shapes[slot.buffers[0]], kind, clock))
+    whole = _made((int(slot.size.subs(sizes)),), kind, clock)
+    found = {}
+    for b, start in zip(slot.buffers, slot.starts, strict=True):
+        low = int(start.subs(sizes))
+        found[b] = whole[low : low + math.prod(shapes[b])].reshape(shapes[b])
+    return found
+
+
+class _Run:
+    """Statements carried out in `space`, of which those that are alike report the same calls.
+
+        np.add(s_1, b_1, out=z_1)    and    np.add(s_7, b_7, out=z_7)
+
+    are, where the shapes and strides of s_1 and s_7, of b_1 and b_7, of z_1 and z_7 are the same:
+    nothing else of an array is looked at, but whether two of a statement's lie in one place.
+    """
+
+    def __init__(self, clock: _Clock, space: dict[str, Any]) -> None:
+        self.clock = clock
+        self.space = space
+        self.known: dict[tuple[Any, ...], tuple[tuple[float, bool], ...]] = {}
+
+    def all(self, statements: Iterable[Statement]) -> None:
+        for loop, group in groupby(statements, key=lambda s: s.loop):
+            if loop is None:
+                for s in group:
+                    self.one(s)
+                continue
+            repeated = tuple(group)
+            names = {b: b for s in repeated for b in (*fields(s.text), *fields(loop.head))}
+            # The text is the compiler's own, as in the module that it becomes.
+            exec("\n".join(lines(repeated, names, {})), self.space)  # noqa: S102
+
+    def one(self, s: Statement) -> None:
+        operands = dict.fromkeys(FIELD.findall(s.text))
+        own = {b: f"__{k}" for k, b in enumerate(operands)}
+        text = s.text.format_map(own)
+        given = [self.space.get(b) for b in operands]
+        key = (text, *_likeness(given))
+        if s.fresh or key not in self.known:
+            self.clock.reported = []
+            self.space |= zip(own.values(), given, strict=True)
+            with np.errstate(all="ignore" if s.quiet else None):
+                exec(_compiled(text), self.space)  # noqa: S102
+            self.known[key] = tuple(self.clock.reported)
+            if s.fresh:
+                self.space[s.out] = self.space[own[s.out]]
+            return
+        for time, product in self.known[key]:
+            self.clock.add(time, product)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> CodeType:
+    return compile(text, "<dry run>", "exec")
+
+
+def _likeness(given: Iterable[Any]) -> Iterable[Any]:
+    """What a statement may see of its operands; of arrays no element, and which are one."""
+    places: dict[int, int] = {}
+    for x in given:
+        if isinstance(x, np.ndarray):
+            at = x.__array_interface__["data"][0]
+            yield x.shape, x.strides, x.dtype, places.setdefault(at, len(places))
+        else:
+            yield type(x), x
 
 
 class _Clock:
     def __init__(self) -> None:
         self.spent = Estimate()
+        self.reported: list[tuple[float, bool]] = []
 
     def call(self, time: float, product: bool = False) -> None:
+        self.reported.append((time, product))
+        self.add(time, product)
+
+    def add(self, time: float, product: bool) -> None:
         self.spent.time += CALL + time
         self.spent.products += time * product
         self.spent.calls += 1
@@ -139,9 +232,16 @@ def _is_matrix(a: np.ndarray) -> bool:
 
 
 def _made(shape: tuple[int, ...], dtype: Any, clock: _Clock) -> _Traced:
-    """An array of any size over the memory of one element, which nobody reads or writes."""
-    strides = np.cumprod([1, *shape[:0:-1]], dtype=object)[::-1] * np.dtype(dtype).itemsize
-    found = np.lib.stride_tricks.as_strided(np.empty(1, dtype), shape, strides).view(_Traced)
+    """An array that nobody reads or writes: of a large one the system gives out no page.
+
+    One that it would not give out at all lies over the memory of a single element.
+    """
+    try:
+        found = np.empty(shape, dtype).view(_Traced)
+    except MemoryError:
+        steps = accumulate(shape[:0:-1], mul, initial=np.dtype(dtype).itemsize)
+        element = np.empty(1, dtype)
+        found = np.lib.stride_tricks.as_strided(element, shape, tuple(steps)[::-1]).view(_Traced)
     found.clock = clock
     return found
 
@@ -204,17 +304,22 @@ class _Traced(np.ndarray):
         return super().__array_function__(function, types, args, options)
 
     def __getitem__(self, key: Any) -> Any:
+        keys = key if isinstance(key, tuple) else (key,)
         if _is_gather(key):
-            keys = key if isinstance(key, tuple) else (key,)
             zeros = tuple(np.zeros(k.shape, int) if isinstance(k, np.ndarray) else k for k in keys)
-            found = super().__getitem__(zeros)
-            self.clock.call(found.size * SLOW["at"])
-            return found
-        found = super().__getitem__(key)
-        return found if isinstance(found, _Traced) else 1.0
+            shape = np.broadcast_to(np.False_, self.shape)[zeros].shape
+            self.clock.call(math.prod(shape) * SLOW["at"])
+            return _made(shape, self.dtype, self.clock)
+        return 1.0 if self._is_element(keys) else super().__getitem__(key)
+
+    def _is_element(self, keys: tuple[Any, ...]) -> bool:
+        return len(keys) == self.ndim and all(isinstance(k, int) for k in keys)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if _is_gather(key):
+            return
+        if self._is_element(key if isinstance(key, tuple) else (key,)):
+            self.clock.call(NEAR)
             return
         place = np.asarray(super().__getitem__(key))
         given = [np.asarray(value)] if isinstance(value, np.ndarray) else []

@@ -9,8 +9,8 @@ An expression without indices stays an expression of Python; equal subexpression
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Mapping
+from functools import lru_cache
 
 import sympy
 from sympy import Add, Expr, Function, Mul, Pow, S, Symbol
@@ -20,7 +20,7 @@ from derive.code.reading import Reading
 from derive.code.statements import Code, Value
 from derive.code.ufuncs import common, number, operand
 from derive.language import functions as f
-from derive.language.notation import Access, Index, accesses
+from derive.language.notation import REMEMBERED, Access, Index, accesses, indices
 from derive.language.text_printer import shared_coefficient
 
 FUNCTIONS = {
@@ -56,32 +56,47 @@ COMPARISONS = {
 }
 
 
+@lru_cache(maxsize=REMEMBERED)
+def anywhere(e: Expr) -> tuple[tuple[Index, ...], Hashable]:
+    """The indices of a function, as they come, and what it is whatever they are called.
+
+    Of a function of one argument it is the function and that argument: nothing is evaluated anew.
+    """
+    own = tuple(dict.fromkeys(i for i in sympy.preorder_traversal(e) if isinstance(i, Index)))
+    new = {i: i.renamed(f"_{k}") for k, i in enumerate(own)}
+    if len(e.args) == 1:
+        return own, (type(e), e.args[0].xreplace(new))
+    return own, e.xreplace(new)
+
+
 class Elementwise(Reading):
     """Expressions to values: `known` are those computed before, `rectified` maximum(z, 0) by z."""
 
     def __init__(self, code: Code, sizes: Mapping[Symbol, Expr]) -> None:
         super().__init__(code, sizes)
-        self.known: dict[tuple[Expr, str], Value] = {}
+        self.known: dict[tuple[Hashable, str], Value] = {}
         self.rectified: dict[Expr, Value] = {}
 
     def value(self, e: Expr) -> Value:
         """The value of a scalar expression; equal expressions have one value."""
         guarded = self._reading(e)
         if type(e) not in FUNCTIONS:
-            key = (e, guarded)
-            if key not in self.known:
-                self.known[key] = self._compute(e)
-            return self.known[key]
+            key: tuple[Hashable, str] = (e, guarded)
+            found = self.known.get(key)
+            if found is None:
+                found = self.known[key] = self._compute(e)
+            return found
         # exp(z[n,k]) is exp(z[n,j]) along another axis.
-        own = list(dict.fromkeys(i for i in sympy.preorder_traversal(e) if isinstance(i, Index)))
+        own, function = anywhere(e)
         standing = [i.renamed(f"_{k}") for k, i in enumerate(own)]
-        key = (e.xreplace(dict(zip(own, standing, strict=True))), guarded)
+        key = (function, guarded)
         if key not in self.known:
             value = self._compute(e)
             there = tuple(standing[own.index(i)] for i in value.indices)
-            self.known[key] = replace(value, indices=there)
+            self.known[key] = Value(value.text, there, value.kind)
         value = self.known[key]
-        return replace(value, indices=tuple(own[standing.index(i)] for i in value.indices))
+        there = tuple(own[standing.index(i)] for i in value.indices)
+        return Value(value.text, there, value.kind)
 
     def _reading(self, e: Expr) -> str:
         """How accesses outside their tensors are read here, which the value depends on.
@@ -96,7 +111,7 @@ class Elementwise(Reading):
             return self.access(e)
         if isinstance(e, Index):
             return self.grid(e)
-        if e.is_number or (not e.has(Index, Access, Function) and e.is_integer):
+        if not indices(e) and (e.is_number or (not e.has(Access, Function) and e.is_integer)):
             return number(e)
         if e.is_Add:
             return self.sum(e)
@@ -175,10 +190,10 @@ class Elementwise(Reading):
         else:
             above.append(rational)
         scale, divisor = (
-            self._scalars(x for x in side if not x.has(Index)) for side in (above, below)
+            self._scalars(x for x in side if not indices(x)) for side in (above, below)
         )
         numerator, denominator = (
-            self.grouped([self.value(x) for x in side if x.has(Index)], "multiply")[::-1]
+            self.grouped([self.value(x) for x in side if indices(x)], "multiply")[::-1]
             for side in (above, below)
         )
         if divisor.text != "1":

@@ -14,6 +14,7 @@ same part the one that maxima are taken over lies outside, so that they run over
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from itertools import permutations
 
 from sympy import Expr
@@ -28,25 +29,48 @@ BATCH_LAST: Layout = ("rows", "features", "positions", "columns", "batch")
 FEATURES_FIRST: Layout = ("features", "batch", "rows", "columns", "positions")
 
 
+@dataclass(frozen=True)
+class Roles:
+    """What the indices of a program's tensors are, whatever the layout.
+
+    `part` is the part that an index plays; of the pairs in `outer` the first lies outside.
+    """
+
+    batch: Expr
+    part: Mapping[tuple[str, Index], str]
+    outer: Collection[tuple[str, Index, Index]]
+
+
+def roles(program: Program, batch: Expr) -> Roles:
+    """The parts that indices play; `batch` is the size of the batch's axis."""
+    part = _parts(program, batch)
+    return Roles(batch, part, _outer(program, part))
+
+
+def as_written(program: Program) -> Mapping[str, Order]:
+    """For each input its axes, for each equation all its indices, as they are written."""
+    found = {t.name: t.axes for t in program.inputs}
+    return found | {e.target: (*e.indices, *e.bound) for e in program.equations}
+
+
 def frames(
-    program: Program, layout: Layout, batch: Expr, fixed: Collection[str]
+    program: Program, roles: Roles, layout: Layout, fixed: Collection[str]
 ) -> Mapping[str, Order]:
     """For each input its axes, for each equation all its indices, in their order in memory.
 
-    `batch` is the size of the batch's axis; tensors without it, and those that are `fixed`, stay
-    as they are written.
+    Tensors without the batch's axis, and those that are `fixed`, stay as they are written.
     """
+    if not layout:
+        return as_written(program)
     written: dict[str, tuple[Order, Order]] = {t.name: (t.axes, ()) for t in program.inputs}
     written |= {e.target: (e.indices, e.bound) for e in program.equations}
-    if not layout:
-        return {tensor: (*own, *bound) for tensor, (own, bound) in written.items()}
-    part = _parts(program, batch)
-    outer = _outer(program, part)
+    batch, part, outer = roles.batch, roles.part, roles.outer
+    places_of = {name: k for k, name in enumerate(layout)}
     found = {}
     for tensor, (own, bound) in written.items():
         all_ = (*own, *bound)
         places = {
-            i: (layout.index(part[tensor, i]), -sum((tensor, i, j) in outer for j in all_))
+            i: (places_of[part[tensor, i]], -sum((tensor, i, j) in outer for j in all_))
             for i in all_
         }
         ordered = tuple(sorted(all_, key=places.__getitem__))

@@ -62,7 +62,8 @@ def lives(
     within: dict[str, set[Loop | None]] = {}
     for k, s in enumerate(statements):
         for name in (*s.reads, s.out) if s.out else s.reads:
-            for b in {name, viewed(name, buffers)}:
+            base = viewed(name, buffers)
+            for b in (name,) if base == name else (name, base):
                 first.setdefault(b, k)
                 last[b] = k
                 within.setdefault(b, set()).add(s.loop)

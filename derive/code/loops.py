@@ -65,6 +65,8 @@ class Loops:
         own = (*e.indices, *e.bound)
         order = self.frames.get(e.target, own)
         t = self.scanned.get(e.target)
+        if t is None and order == own:
+            return own
         first = (t,) if t in e.indices else ()
         return tuple(dict.fromkeys(i for i in (*first, *order, *own) if i in own))
 

@@ -13,8 +13,10 @@ that is a view of another, or does not vary along an axis, is not stored unless 
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 from sympy import Expr, Mul, Pow, S, cosh, exp, log, sinh, tan
 
@@ -23,24 +25,34 @@ from derive.code.accumulation import accumulated
 from derive.code.contraction import reduced, scaled, summed
 from derive.code.elementwise import Elementwise
 from derive.code.hoisting import hoisted
-from derive.code.layout import AS_WRITTEN, Layout, frames
+from derive.code.joined_factors import joined
+from derive.code.layout import AS_WRITTEN, Layout, as_written, frames, roles
 from derive.code.liveness import alive
 from derive.code.loops import Loops
 from derive.code.placement import placed
 from derive.code.stacking import stacked
 from derive.code.statements import LEADING, Buffer, Code, Lowered, Value, size_text
 from derive.code.views import arranged, merged, shape_text, transposition
-from derive.code.windows import convolution
+from derive.code.window_products import convolution
 from derive.gradients.normal_form import conditions_inside, fresh, needed, pruned
 from derive.language import scans
 from derive.language.functions import Named, and_, mod
-from derive.language.notation import Access, Equation, Index, Program, Reduce, accesses, size
+from derive.language.notation import (
+    Access,
+    Equation,
+    Index,
+    Program,
+    Reduce,
+    accesses,
+    indices,
+    size,
+)
 from derive.language.text_printer import text
 
 BATCH = size("N")  # the size of the axis of a batch, in networks
 
 # What the lines of a module may call, or have as names of their own.
-RESERVED = frozenset((LEADING, "np", "math", "dtype", "ws", "coefficient"))
+RESERVED = frozenset((LEADING, "np", "math", "dtype", "ws", "_empty", "coefficient"))
 RESERVED |= {"arrays", "cotangent", "direction", "grads"}
 RESERVED |= {"range", "abs", "max", "min", "round", "bool", "float", "tuple", "len", "ValueError"}
 
@@ -56,29 +68,65 @@ def lower(
     `program` is in normal form, and stable. Equations that no result needs are left out. `layout`
     is the order of axes in memory; of inputs and results only those that are `free` follow it.
     """
+    (only,) = arrangements(program, results, [(layout, free)])
+    return only.lowered()
+
+
+Choice = tuple[Layout, Collection[str]]
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A program as it is lowered, and the order in memory of the axes of each of its tensors.
+
+    `fixed` are the results that have their axes in the order in which they are written; `choice`
+    is the layout, and what is free to follow it.
+    """
+
+    choice: Choice
+    program: Program
+    frames: Mapping[str, tuple[Index, ...]]
+    fixed: frozenset[str]
+
+    def lowered(self) -> Lowered:
+        """The program's statements."""
+        return _Lowering(self).run()
+
+
+def arrangements(
+    program: Program,
+    results: Iterable[str],
+    choices: Iterable[Choice],
+) -> tuple[Arrangement, ...]:
+    """The program in several layouts, each with what is free to follow it; no two are the same.
+
+    Statements depend on nothing else, so that layouts which arrange alike need not be compared.
+    """
     wanted = needed(program, tuple(results) or program.results or (program.result,))
-    return _Lowering(hoisted(stacked(wanted)), layout, free).run()
+    program = hoisted(joined(stacked(wanted)))
+    parts = cache(lambda: roles(program, BATCH))
+    inputs = {t.name for t in program.inputs}
+    found: dict[Any, Arrangement] = {}
+    for layout, free in choices:
+        fixed = {*program.results, *inputs} - set(free)
+        order = frames(program, parts(), layout, fixed) if layout else as_written(program)
+        own = frozenset(fixed - inputs)
+        arranged = Arrangement((layout, free), program, order, own)
+        found.setdefault((own, *order.values()), arranged)
+    return tuple(found.values())
 
 
 class _Lowering:
-    def __init__(self, program: Program, layout: Layout, free: Collection[str]) -> None:
-        self.program = program
-        self.fixed = {*program.results, *(t.name for t in program.inputs)} - set(free)
-        self.frames = frames(program, layout, BATCH, self.fixed)
+    def __init__(self, arranged: Arrangement) -> None:
+        program = arranged.program
+        self.program, self.fixed, self.frames = program, arranged.fixed, arranged.frames
         self.code = Code()
         self.values = Elementwise(self.code, dict(program.sizes))
         self.names: dict[str, str] = {}
         self.zeros = {s: S.Zero for s, e in program.sizes if e == 0}
-        self.taken = {
-            str(s)
-            for e in program.equations
-            for i in e.body.atoms(Index)
-            for s in i.size.free_symbols
-        }
-        self.taken |= {
-            str(s) for e in program.equations for i in e.indices for s in i.size.free_symbols
-        }
-        self.taken |= {str(s) for t in program.inputs for i in t.axes for s in i.size.free_symbols}
+        lengths = {i.size for e in program.equations for i in (*indices(e.body), *e.indices)}
+        lengths |= {i.size for t in program.inputs for i in t.axes}
+        self.taken = {str(s) for n in lengths for s in n.free_symbols}
         self.taken |= {str(s) for s, _ in program.sizes} | RESERVED
         self.positions = _positions(program)
         self.loops = Loops(self.values, program, self.computed, self.taken, self.frames)
@@ -108,7 +156,8 @@ class _Lowering:
 
     def equation(self, e: Equation) -> None:
         self.code.origin = e.origin or e.target
-        value = self.computed(replace(e, body=self.loops.rewritten(e.body)))
+        body = self.loops.rewritten(e.body)
+        value = self.computed(e if body is e.body else replace(e, body=body))
         stored = e.target in self.program.results
         auxiliary = e.origin not in ("", e.target) and not stored
         if stored and value.indices and e.reduction not in ("argmax", "argmin"):
@@ -347,6 +396,8 @@ class _Lowering:
         used = {*wanted, *(self.names[t.name] for t in self.program.inputs)}
         buffers = tuple(
             replace(b, name=renamed.get(b.name, b.name), of=renamed.get(b.of, b.of))
+            if b.name in renamed or b.of in renamed
+            else b
             for b in self.code.buffers.values()
             if b.name in used
         )
@@ -370,7 +421,7 @@ class _Lowering:
             statements=statements,
             names={t: renamed[b] for t, b in self.names.items() if b in used},
             sizes=tuple((s, size_text(e)) for s, e in self.program.sizes),
-            turned=tuple((t, self.turned(t)) for t in self.names if self.turned(t)),
+            turned=tuple((t, way) for t in self.names if (way := self.turned(t))),
         )
 
     def turned(self, tensor: str) -> str:
@@ -390,7 +441,8 @@ def _positions(program: Program) -> set[str]:
     found: set[str] = set()
     for e in reversed(program.equations):
         for a in accesses(e.body):
-            found |= {b.tensor for x in a.indices for b in accesses(x)}
+            places = (x for x in a.indices if not isinstance(x, Index))
+            found |= {b.tensor for x in places for b in accesses(x)}
             found |= {a.tensor} if e.target in found else set()
     return found
 

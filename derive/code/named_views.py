@@ -35,6 +35,8 @@ _ELEMENTWISE = {
     *("add", "subtract", "multiply", "divide", "maximum", "minimum"),
     *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
 }
+# A call on whole buffers, of which there is nothing to name.
+_PLAIN = re.compile(r"np\.(?!matmul\b)\w+\((\{\w+\}, )*(out=)?\{\w+\}\)")
 _NUMERAL = re.compile(r"-?[0-9.]+(e[+-]?[0-9]+)?")
 _NUMBERS = {"0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "0.5": "half"}
 _FIELDS = {"x", "y", "drawn", "gradients", "ids"}  # what workspaces hold besides
@@ -53,7 +55,8 @@ class _Naming:
         self.schedule = schedule
         self.late = late
         self.buffers = {b.name: b for b in schedule.buffers}
-        self.sizes = {s.name: s for b in schedule.buffers for e in b.shape for s in _symbols(e)}
+        lengths = {size for b in schedule.buffers for size in b.shape}
+        self.sizes = {s.name: s for size in lengths for s in _symbols(size)}
         loops = {s.loop for s in schedule.statements if s.loop}
         self.taken = {*self.buffers, *self.sizes, *_FIELDS, *(loop.counter for loop in loops)}
         made = {s.out for s in schedule.statements if s.fresh}  # anew at each step
@@ -81,18 +84,22 @@ class _Naming:
 
     def changed(self, s: Statement, forms: Forms, steps: _Steps) -> Statement:
         """The statement with names for its views and numbers."""
-        whole = parsed(s.text)
+        whole = None if _PLAIN.fullmatch(s.text) else parsed(s.text)
         if whole is None:
             return s
         parts: list[tuple[ast.expr, str]] = []
         for node, view in outermost(whole.tree, forms):
             text = steps.whole(whole.text(node))
-            moving = view.buffer in self.moving and view.buffer not in steps.texts
-            if not moving and (steps.counter in _names(node) or view.buffer in steps.texts):
+            if view.buffer in self.moving and view.buffer not in steps.texts:
+                continue
+            names = _names(node)
+            if steps.counter in names or view.buffer in steps.texts:
                 parts.append((node, f"{{{self.row(text, view, steps)}}}"))
-            elif not moving and _names(node) <= {*self.sizes, "np"}:
+            elif names <= self.sizes.keys() | {"np"}:
                 parts.append((node, f"{{{self.view(text, view, s.origin)}}}"))
         for inner in ast.walk(whole.tree):
+            if not isinstance(inner, ast.Call | ast.AugAssign):
+                continue
             numbers = self.numbers(inner)
             parts += ((n, f"{{{self.number(whole.text(n), k, s.origin)}}}") for n, k in numbers)
             if isinstance(inner, ast.Call) and self.is_dot(inner, forms):
@@ -164,8 +171,11 @@ class _Naming:
 
     def is_dot(self, call: ast.Call, forms: Forms) -> bool:
         """Whether a `matmul` is of real matrices whose elements lie in one block of memory each."""
-        if ast.unparse(call.func) != "np.matmul" or len(call.args) != 2:
-            return False
+        match call:
+            case ast.Call(func=ast.Attribute(value=ast.Name("np"), attr="matmul"), args=[_, _]):
+                pass
+            case _:
+                return False
         out = [k.value for k in call.keywords if k.arg == "out"]
         views = [v for node in (*call.args, *out) if (v := forms.view(node))]
         if len(views) < 3 or views[2].order != "C":

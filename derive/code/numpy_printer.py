@@ -19,6 +19,8 @@ from derive.code.statements import DTYPES, Loop, Statement, range_text, size_tex
 from derive.code.views import shape_text
 
 WIDTH = 91  # 99 columns less two levels of indentation
+LINE = 64  # bytes of a cache line, where `_empty` lets an array begin that has
+LARGE = 4096  # so many bytes
 
 
 def lines(
@@ -86,11 +88,11 @@ def allocation(
         first, *others = slot.buffers
         dtype = DTYPES[slot.kind]
         if len({shape_of[b] for b in slot.buffers}) == 1 and not any(slot.starts):
-            out.append(f"{names[first]} = np.empty({shape_text(shape_of[first])}, {dtype})")
+            out.append(f"{names[first]} = _empty({shape_text(shape_of[first])}, {dtype})")
             out.extend(f"{names[b]} = {names[first]}" for b in others)
             continue
         whole = names.get(slot.name, slot.name)
-        out.append(f"{whole} = np.empty({size_text(slot.size)}, {dtype})")
+        out.append(f"{whole} = _empty({size_text(slot.size)}, {dtype})")
         for b, start in zip(slot.buffers, slot.starts, strict=True):
             low = size_text(start) if start else ""
             own = f"{low}:{size_text(start + Mul(*shape_of[b]))}"

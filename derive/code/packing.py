@@ -38,29 +38,28 @@ def packed(stays: Sequence[Stay]) -> tuple[list[Place], list[int]]:
     """The place of each, and the sizes of the slots."""
     order = sorted(range(len(stays)), key=lambda k: (-stays[k].size, stays[k].first, k))
     first, last = (np.zeros(len(stays)) for _ in range(2))
-    slot, start, size = (np.zeros(len(stays), int) for _ in range(3))
-    room: list[int] = []
+    slot, start, size, room = (np.zeros(len(stays), int) for _ in range(4))
+    slots = 0
     for done, k in enumerate(order):
         own = stays[k]
         there = np.flatnonzero((first[:done] <= own.last) & (last[:done] >= own.first))
-        taken = np.bincount(slot[there], size[there], len(room))
-        place = Place(len(room), 0)
-        for j in np.flatnonzero(np.subtract(room, taken) >= own.size)[::-1].tolist():
-            if room[j] > RATIO * own.size:
-                break
+        left = room[:slots] - np.bincount(slot[there], size[there], slots)
+        roomy = np.flatnonzero((left >= own.size) & (room[:slots] <= RATIO * own.size))
+        place = Place(slots, 0)
+        # Of slots of one size the first one, so that layers which are alike lie alike.
+        for j in roomy[np.argsort(room[roomy], kind="stable")].tolist():
             beside = there[slot[there] == j]
-            at = _gap(start[beside], size[beside], own.size, room[j])
-            # Of slots of one size the first one, so that layers which are alike lie alike.
-            if at is not None and (place.slot == len(room) or room[j] == room[place.slot]):
+            at = _gap(start[beside], size[beside], own.size, int(room[j]))
+            if at is not None:
                 place = Place(j, at)
-            elif place.slot < len(room) and room[j] > room[place.slot]:
                 break
-        if place.slot == len(room):
-            room.append(own.size)
+        if place.slot == slots:
+            room[slots] = own.size
+            slots += 1
         first[done], last[done] = own.first, own.last
         slot[done], start[done], size[done] = place.slot, place.start, own.size
     back = np.argsort(order)
-    return [Place(int(slot[d]), int(start[d])) for d in back], room
+    return [Place(int(slot[d]), int(start[d])) for d in back], room[:slots].tolist()
 
 
 def _gap(starts: np.ndarray, sizes: np.ndarray, size: int, room: int) -> int | None:

@@ -23,12 +23,14 @@ from derive.code.elementwise import Elementwise
 from derive.code.statements import Statement, Value, size_text
 from derive.code.views import arranged, subscript
 from derive.gradients.blocks import Block, partition
-from derive.language.functions import eq
-from derive.language.notation import Equation, Index
+from derive.language.functions import eq, where
+from derive.language.notation import Equation, Index, holds
 
 
 def placed(values: Elementwise, e: Equation) -> Value | None:
     """The value of an equation whose addends each stand at one place of an axis; else None."""
+    if not holds(e.body, (where, eq)):
+        return None
     if parted := partition(e):
         return _in_blocks(values, parted, e)
     parts: dict[Expr, Expr] = {}

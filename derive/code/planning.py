@@ -17,7 +17,7 @@ from sympy import Mul, Symbol
 
 from derive.code.dry_run import APART, estimate
 from derive.code.layout import AS_WRITTEN, BATCH_LAST, FEATURES_FIRST
-from derive.code.lowering import lower
+from derive.code.lowering import arrangements, lower
 from derive.code.scheduling import Schedule, workspace
 from derive.code.views import estimate as size_of
 from derive.gradients.normal_form import needed
@@ -25,7 +25,7 @@ from derive.language.notation import Program
 
 LAYOUTS = (AS_WRITTEN, BATCH_LAST, FEATURES_FIRST)
 LARGE = 20.0  # microseconds of products in a call that two threads of BLAS do in half the time
-HANDOVER = 3.0  # microseconds a call takes longer where two threads take turns in Python
+HANDOVER = 2.0  # microseconds a call takes longer where two threads take turns in Python
 GAIN = 0.85  # what two threads must be below
 ROOM = 2.0**21  # elements of a workspace, of which the larger part is in the cache
 FULL = 256  # samples to judge that by
@@ -51,32 +51,27 @@ def planned(
     inputs = {t.name: t for t in program.inputs}
     open_ = tuple(t for t in free if t not in inputs)
     choices = [(layout, free_) for layout in LAYOUTS for free_ in dict.fromkeys((open_, free))]
-    judged = _beginning(program, results)
+    whole = replace(needed(program, results), results=results)
+    judged = whole if len(whole.equations) <= JUDGED else _beginning(whole)
 
-    def cost(choice: tuple[tuple[str, ...], tuple[str, ...]]) -> float:
-        layout, free_ = choice
-        own = judged.results
-        found = workspace(lower(judged, own, layout, free_), _present(given, judged), later=later)
+    def cost(found: Schedule) -> float:
         # The copy of an input that changes the order of its axes is the caller's.
         turned = (inputs[t] for t in found.turned if t in inputs)
         moved = sum(float(Mul(*(i.size for i in t.axes)).subs(sizes)) for t in turned)
         return estimate(found, sizes).time + APART * moved
 
-    layout, free_ = min(choices, key=cost)
-    return workspace(lower(program, results, layout, free_), given, later=later)
+    arranged = arrangements(judged, judged.results, choices)
+    tried = [workspace(a.lowered(), given, later=later) for a in arranged]
+    costs = [*map(cost, tried)]
+    best = costs.index(min(costs))
+    if judged is whole:
+        return tried[best]
+    return workspace(lower(program, results, *arranged[best].choice), given, later=later)
 
 
-def _beginning(program: Program, results: tuple[str, ...]) -> Program:
-    wanted = needed(program, results)
-    equations = wanted.equations[:JUDGED]
-    if equations == wanted.equations:
-        return replace(wanted, results=results)
+def _beginning(program: Program) -> Program:
+    equations = program.equations[:JUDGED]
     return needed(replace(program, equations=equations), (equations[-1].target,))
-
-
-def _present(given: tuple[str, ...], program: Program) -> tuple[str, ...]:
-    there = {t.name for t in program.inputs} | {e.target for e in program.equations}
-    return tuple(t for t in given if t in there)
 
 
 def shared(schedule: Schedule, batch: Symbol, sizes: Mapping[Symbol, int]) -> int:

@@ -83,11 +83,10 @@ class Reading(Arithmetic):
     def access(self, e: Access) -> Value:
         """An element read: a view where the index expressions allow one, else a gather."""
         value, axes = self.tensors[e.tensor]
-        at = tuple(x for i, x in zip(axes, e.indices, strict=True) if i in value.indices)
+        at = e.indices
         shape = tuple(i.size for i in value.indices)
-        if tuple(i for i in axes if i in value.indices) != value.indices:
-            order = [axes.index(i) for i in value.indices]
-            at = tuple(e.indices[k] for k in order)
+        if axes != value.indices:
+            at = tuple(at[axes.index(i)] for i in value.indices)
         plain = all(isinstance(x, Index) and x.size == n for x, n in zip(at, shape, strict=True))
         if plain and len(set(at)) == len(at):
             return Value(value.text, at, value.kind)

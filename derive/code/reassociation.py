@@ -16,7 +16,7 @@ from itertools import permutations
 
 from sympy import Expr, Mul
 
-from derive.code.views import estimate
+from derive.code.views import count
 from derive.language import scans
 from derive.language.notation import Access, Equation, Index, Program, Reduce
 
@@ -83,7 +83,7 @@ def _reassociated(
                 for scale, product in _read(*known[at], p, v, e.bound):
                     bound = tuple(new[i] for i in inner.bound)
                     kept = {*u.indices, *product.indices}
-                    if kept == {*e.indices, *bound} and 2 * _count(kept) <= _count(everything):
+                    if kept == {*e.indices, *bound} and 2 * count(kept) <= count(everything):
                         term = number * own[0] / scale * u * product
                         return replace(e, body=Reduce(e.body.op, term, bound, e.guard))
     return None
@@ -106,7 +106,3 @@ def _read(
 def _is_renaming(new: Mapping[Index, Index]) -> bool:
     """Whether indices keep their ranges, and stay different ones."""
     return len(set(new.values())) == len(new) and all(i.size == j.size for i, j in new.items())
-
-
-def _count(indices: set[Index]) -> float:
-    return estimate(Mul(*(i.size for i in indices)))

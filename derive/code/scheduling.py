@@ -12,10 +12,12 @@ equations share slots besides.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
+from math import prod
 from types import MappingProxyType
 
 from sympy import Add, Expr, Mul, S
@@ -26,6 +28,8 @@ from derive.code.statements import DTYPES, Buffer, Lowered, Statement, fields, s
 from derive.code.views import shape_text
 from derive.gradients.normal_form import fresh as fresh_name
 from derive.language.notation import REMEMBERED
+
+_WORD = re.compile(r"(?<![\w{])\w+(?![\w}])")  # and no buffer
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Part:
         """Whether they have memory in common, or may have."""
         if self.slot != other.slot:
             return False
+        if self.start == other.start:
+            return True
         return not (_is_behind(self, other) or _is_behind(other, self))
 
 
@@ -109,14 +115,17 @@ def divided(schedule: Schedule, later: Sequence[Statement]) -> tuple[Schedule, S
     for s in reversed(schedule.setup):
         if s.out in needed:
             needed |= fields(s.text)
-    first = [slot for slot in schedule.slots if needed & {*slot.buffers, slot.name}]
-    made = [s for s in schedule.setup if s.out in needed or not s.out]
+    own = {slot.name for slot in schedule.slots if needed & {*slot.buffers, slot.name}}
     return (
-        replace(schedule, slots=tuple(first), setup=tuple(made)),
         replace(
             schedule,
-            slots=tuple(slot for slot in schedule.slots if slot not in first),
-            setup=tuple(s for s in schedule.setup if s not in made),
+            slots=tuple(slot for slot in schedule.slots if slot.name in own),
+            setup=tuple(s for s in schedule.setup if s.out in needed or not s.out),
+        ),
+        replace(
+            schedule,
+            slots=tuple(slot for slot in schedule.slots if slot.name not in own),
+            setup=tuple(s for s in schedule.setup if s.out and s.out not in needed),
         ),
     )
 
@@ -214,28 +223,52 @@ def _schedule(lowered: Lowered, statements: Iterable[Statement]) -> Schedule:
     statements = tuple(s for s in statements if s.text)
     buffers = {b.name: b for b in lowered.buffers}
     done = tuple(s for s in statements if s.out)
-    texts = " ".join(s.text for s in done)
-    sizes = {size_text(s) for b in lowered.buffers for e in b.shape for s in e.free_symbols}
-    sizes |= {size_text(i) for s in done if s.loop for i in s.loop.size.free_symbols}
-    texts += " ".join(f" {size_text(s.loop.size)} " for s in done if s.loop)
-    elements = [
-        Mul(*buffers[b].shape) * (s.loop.size if s.loop else 1)
+    loops = {s.loop.size for s in done if s.loop}
+    texts = " ".join((*(s.text for s in done), *map(size_text, loops)))
+    named = set(_WORD.findall(texts))
+    sizes = _sizes(lowered.buffers) | loops
+    symbols = {size_text(symbol) for e in sizes for symbol in e.free_symbols}
+    operations = Counter(s.operations for s in done)
+    elements = Counter(
+        (*_number_and_unit(buffers[b].shape), s.loop.size if s.loop else S.One)
         for s in done
         if not s.binds
         for b in (*s.reads, s.out)
-    ]
+    )
     return Schedule(
         lowered.buffers,
         statements,
         lowered.names,
         (),
-        tuple(
-            n for n in sorted(sizes) if re.search(rf"(?<![\w{{]){re.escape(n)}(?![\w}}])", texts)
-        ),
-        Add(*(s.operations for s in done)),
-        Add(*elements),
+        tuple(sorted(symbols & named)),
+        _total((n, *term.as_coeff_Mul()) for term, n in operations.items()),
+        _total((n, number, unit * steps) for (number, unit, steps), n in elements.items()),
         turned=dict(lowered.turned),
     )
+
+
+def _total(terms: Iterable[tuple[int, Expr, Expr]]) -> Expr:
+    """The sum of products, like terms as numbers first: SymPy takes its time with each new one."""
+    found: dict[Expr, Expr] = {}
+    for times, number, unit in terms:
+        found[unit] = found.get(unit, S.Zero) + times * number
+    return Add(*(number * unit for unit, number in found.items()))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _number_and_unit(shape: tuple[Expr, ...]) -> tuple[Expr, Expr]:
+    """How many elements an array of this shape has: a number of what depends on sizes."""
+    number = prod(size for size in shape if size.is_Integer)
+    unit = Mul(*(size for size in shape if not size.is_Integer))
+    if unit.is_Add:
+        return S.One, number * unit
+    own, unit = unit.as_coeff_Mul()
+    return number * own, unit
+
+
+def _sizes(buffers: Iterable[Buffer]) -> set[Expr]:
+    """The lengths of the axes of all buffers, each once."""
+    return {size for b in buffers for size in b.shape}
 
 
 def _without_idle_copies(s: Statement, place: Mapping[str, Part]) -> Statement:
@@ -308,7 +341,7 @@ def _chained(
     names: dict[str, str] = {}
     taken = {b.name for b in lowered.buffers if not b.anonymous}
     temporaries = (fresh_name(t, taken) for k in count(1) if (t := f"t_{k}") not in taken)
-    taken |= {str(s) for b in lowered.buffers for e in b.shape for s in e.free_symbols}
+    taken |= {str(s) for e in _sizes(lowered.buffers) for s in e.free_symbols}
     taken |= {s.loop.counter for s in lowered.statements if s.loop}
     for name in buffers:
         final = _final(name, merged)
@@ -428,12 +461,12 @@ def _slots(
             chain.last = max(chain.last, last[b.name])
         else:
             chain = _Chain([b.name], start, last[b.name])
-            key = (b.kind, Mul(*b.shape).as_coeff_Mul()[1], start >= end)
+            key = (b.kind, _number_and_unit(b.shape)[1], start >= end)
             pools.setdefault(key, []).append(chain)
         ends[b.name] = chain
     found: list[tuple[float, Slot]] = []
     for (kind, unit, _), chains in pools.items():
-        counts = [int(Mul(*buffers[c.buffers[0]].shape).as_coeff_Mul()[0]) for c in chains]
+        counts = [int(_number_and_unit(buffers[c.buffers[0]].shape)[0]) for c in chains]
         stays = [Stay(n, c.first, c.last) for n, c in zip(counts, chains, strict=True)]
         places, sizes = packed(stays)
         inside_: list[list[tuple[float, str, Expr]]] = [[] for _ in sizes]

@@ -23,7 +23,7 @@ from derive.code.views import affine_form, view
 from derive.gradients.deltas import of_numbers
 from derive.gradients.normal_form import bounds, conditions_inside, fresh, reduced
 from derive.language.functions import and_, eq, floordiv, le, lt, mod, where
-from derive.language.notation import Access, Equation, Index, accesses
+from derive.language.notation import Access, Equation, Index, accesses, holds
 
 
 class Spread(NamedTuple):
@@ -42,6 +42,8 @@ def spreads(values: Elementwise, e: Equation) -> list[Spread] | None:
     """The terms of a sum by the places where they belong; None where one belongs everywhere."""
     if e.reduction not in ("sum", None):
         return None
+    if e.guard == 1 and not holds(e.term, (where, eq, floordiv)):
+        return None  # nothing says where a term belongs but these
     found = []
     for addend in Add.make_args(e.term):
         term, conditions = factored(addend, e.guard)

@@ -40,7 +40,15 @@ from derive.code.statements import Value, size_text
 from derive.code.views import affine_form, arranged, subscript, view
 from derive.gradients.normal_form import conditions_inside
 from derive.language.functions import and_, eq
-from derive.language.notation import Access, Equation, Index, Reduce, accesses, indices
+from derive.language.notation import (
+    Access,
+    Equation,
+    Index,
+    Reduce,
+    accesses,
+    indices,
+    reads_plainly,
+)
 
 Order = tuple[Index, ...]
 _LONGEST = 8  # elements along one axis of a window: each has statements of its own
@@ -123,6 +131,8 @@ def added(
     values: Elementwise, term: Expr, bound: Order, conditions: Sequence[Expr]
 ) -> Value | None:
     """The sum of a term c*x[n,2*p+k] over windows that move along an axis; else None."""
+    if bound and reads_plainly(term):
+        return None
     scalar, rest = term.as_independent(Index, Access, as_Add=False)
     moving = [
         i for x in getattr(rest, "indices", ()) if len(x.atoms(Index)) > 1 for i in x.atoms(Index)
@@ -232,7 +242,9 @@ def _reduced(
 
 def routed(values: Elementwise, e: Equation) -> Value | None:
     """A cotangent that goes to places of extrema, or to all elements of windows; else None."""
-    if e.reduction not in ("sum", None) or values.code.loop is not None or not e.indices:
+    if not values.routes or e.reduction not in ("sum", None) or values.code.loop is not None:
+        return None
+    if not e.indices:
         return None
     addends = {addend: _route(values, e, addend) for addend in Add.make_args(e.term)}
     others = [addend for addend, route in addends.items() if route is None]

@@ -14,9 +14,10 @@ stands for a buffer, so that printing one is `str.format_map` with the names tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from string import Formatter
+from functools import cached_property
 
 from sympy import Expr, Mul, S, Symbol
 from sympy.printing.precedence import PRECEDENCE
@@ -26,6 +27,7 @@ from derive.language.text_printer import TextPrinter
 
 # The size of the merged leading axes `...` in code.
 LEADING = "leading_size"
+FIELD = re.compile(r"\{(\w+)\}")  # nothing else in a statement's text has braces
 # The types of arrays of each kind; `dtype` is the floating-point type at hand.
 DTYPES = {"real": "dtype", "integer": "np.int64", "boolean": "bool"}
 
@@ -97,7 +99,7 @@ class Statement:
         """The form to print: a statement that shall work in place has no other."""
         return self.fresh or self.into
 
-    @property
+    @cached_property
     def reads(self) -> frozenset[str]:
         """The buffers whose elements it needs."""
         found = fields(self.text)
@@ -128,7 +130,7 @@ class Lowered:
 
 def fields(text: str) -> frozenset[str]:
     """The buffers named in a statement's text."""
-    return frozenset(name for _, name, _, _ in Formatter().parse(text) if name)
+    return frozenset(FIELD.findall(text))
 
 
 @dataclass(frozen=True)

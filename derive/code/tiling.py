@@ -12,9 +12,10 @@ is as large as one tile. Where arrays are small the list has one tile: that cost
 from __future__ import annotations
 
 import ast
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from string import ascii_lowercase
 
 import numpy as np
@@ -36,12 +37,17 @@ LOCAL = frozenset(("l", "ws", "N", "dtype", "np", "math"))  # names that a funct
 
 @dataclass(frozen=True)
 class Operand:
-    """An array of a statement: a `whole` one has all elements of its buffer, in their order."""
+    """An array of a statement: a `whole` one has all elements of its buffer, in their order.
+
+    `own`: the statement touches each element at its own place alone.
+    """
 
     text: str
     buffer: str
     shape: tuple[Expr, ...]
     whole: bool
+    memory: Part
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,32 @@ class Pass:
     statement: Statement
     tree: Parsed
     shape: tuple[Expr, ...]
+    count: Expr  # of elements
     operands: tuple[tuple[ast.expr, Operand], ...]
-    written: frozenset[str]  # buffers
+    written: tuple[Part, ...]
 
-    @property
+    @cached_property
     def flat(self) -> bool:
         """Whether all operands are whole arrays of this many elements."""
-        return all(o.whole and _same(o.shape, self.shape) for _, o in self.operands)
+        return all(o.own for _, o in self.operands)
+
+    def keeps_to_itself(self, other: Pass) -> bool:
+        """Whether what it writes the other one touches at the same places alone."""
+        return not any(
+            w.meets(o.memory) and not (o.own and w == o.memory)
+            for w in self.written
+            for _, o in other.operands
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """A statement, as a pass where it is one, and the memory that it touches and changes."""
+
+    statement: Statement
+    touched: tuple[Part, ...]
+    changed: tuple[Part, ...]
+    own: Pass | None
 
 
 def tiled(
@@ -98,9 +123,10 @@ class _Tiling:
         self.schedule = schedule
         self.buffers = {b.name: b for b in schedule.buffers}
         self.results = results
-        self.sizes = sizes
+        self.sizes = {s: S(n) for s, n in sizes.items()}
         self.late = late
-        symbols = {s.name: s for b in schedule.buffers for e in b.shape for s in e.free_symbols}
+        lengths = {size for b in schedule.buffers for size in b.shape}
+        symbols = {s.name: s for size in lengths for s in size.free_symbols}
         self.forms = Forms(self.buffers, symbols)
         self.places = places(schedule.slots, {b.name: b.shape for b in schedule.buffers})
         everything = (*schedule.statements, *schedule.setup, *schedule.checks)
@@ -118,33 +144,38 @@ class _Tiling:
 
     # Runs
 
-    def section(self, statements: Sequence[Statement]) -> Iterator[Statement]:
+    def section(self, statements: Iterable[Statement]) -> Iterator[Statement]:
         """The statements of a function, runs of passes as loops."""
-        left = [(s, self.pass_of(s)) for s in statements]
+        left = deque(map(self.step, statements))
         while left:
-            run, rest = self.run(left)
-            if run and self.worthwhile(run):
+            run, behind = self.run(left)
+            if self.worthwhile(run):
                 yield from self.looped(run)
-                left = rest
+                for _ in range(len(run) + len(behind)):
+                    left.popleft()
+                left.extendleft(reversed(behind))
             else:
-                yield left.pop(0)[0]
+                yield left.popleft().statement
 
-    def run(
-        self, found: Sequence[tuple[Statement, Pass | None]]
-    ) -> tuple[list[Pass], list[tuple[Statement, Pass | None]]]:
-        """The passes that make a loop with the first one, and all other statements, after it."""
+    def run(self, steps: Iterable[Step]) -> tuple[list[Pass], list[Step]]:
+        """The passes that make a loop with the first one, and the others up to there, after it."""
         run: list[Pass] = []
-        behind: list[tuple[Statement, Pass | None]] = []
+        behind: list[Step] = []
         end = 0  # of what the loop overtakes
-        for k, (s, p) in enumerate(found):
-            if p and (not run or self.joins(p, run, [s for s, _ in behind])):
-                run.append(p)
+        for step in steps:
+            if step.own and (not run or self.joins(step, run, behind)):
+                run.append(step.own)
                 end = len(behind)
-            elif run and _may_wait(s) and len(behind) - end < HELD_BACK:
-                behind.append((s, p))
+            elif run and _may_wait(step.statement) and len(behind) - end < HELD_BACK:
+                behind.append(step)
             else:
-                return run, [*behind, *found[k:]]
+                break
         return run, behind
+
+    def step(self, s: Statement) -> Step:
+        touched = tuple(map(self.memory, fields(s.text)))
+        changed = (self.memory(s.out),) if s.out else ()
+        return Step(s, touched, changed, self.pass_of(s))
 
     def pass_of(self, s: Statement) -> Pass | None:
         """What an elementwise statement is made of, None for another statement."""
@@ -156,14 +187,13 @@ class _Tiling:
             return None
         operands: list[tuple[ast.expr, Operand]] = []
         shapes = []
-        written = set()
+        written = []
         for call in calls:
             assert call is not None
             out, others = call
             for node in (out, *others):
-                if not buffers_in(node):
-                    continue
-                if buffer_of(node) and not self.buffers[buffer_of(node)].shape:
+                name = buffer_of(node)
+                if not (self.buffers[name].shape if name else buffers_in(node)):
                     continue  # a scalar
                 operand = self.operand(node, tree)
                 if operand is None:
@@ -171,13 +201,18 @@ class _Tiling:
                 operands.append((node, operand))
                 if node is out:
                     shapes.append(operand.shape)
-                    written.add(operand.buffer)
+                    written.append(operand.memory)
         first, *rest = shapes
         if any(not _same(shape, first) for shape in rest):
             return None
         if not all(_fits(o.shape, first) for _, o in operands):
             return None
-        return Pass(s, tree, first, tuple(operands), frozenset(written))
+        known = tuple(
+            (node, replace(o, own=True) if o.whole and _same(o.shape, first) else o)
+            for node, o in operands
+        )
+        found = Pass(s, tree, first, _count(first), known, tuple(written))
+        return found if found.keeps_to_itself(found) else None
 
     def operand(self, node: ast.expr, tree: Parsed) -> Operand | None:
         """An array that is there when the setup is done: a view, or a whole buffer."""
@@ -191,42 +226,32 @@ class _Tiling:
         size = Mul(*self.buffers[view.buffer].shape)
         whole = base is not None and base.order == "C" and _same((Mul(*base.shape),), (size,))
         whole &= not self.buffers[view.buffer].of
-        return Operand(tree.text(node), view.buffer, view.shape, whole)
+        memory = self.memory(view.buffer)
+        return Operand(tree.text(node), view.buffer, view.shape, whole, memory)
 
-    def joins(self, p: Pass, run: Sequence[Pass], behind: Sequence[Statement]) -> bool:
+    def joins(self, step: Step, run: Sequence[Pass], behind: Sequence[Step]) -> bool:
         """Whether a pass may be the next one of a run, ahead of what stands between."""
-        if not _same((Mul(*p.shape),), (Mul(*run[0].shape),)):
+        p = step.own
+        if p is None or p.count != run[0].count:
             return False
         if not p.flat and any(not q.flat and not _same(p.shape, q.shape) for q in run):
             return False
-        passes = [*run, p]
-        written = {self.memory(b) for q in passes for b in q.written}
-        for q in passes:
-            for _, o in q.operands:
-                own = o.whole and _same(o.shape, q.shape)
-                part = self.memory(o.buffer)
-                if any(w.meets(part) and not (own and w == part) for w in written):
-                    return False
-        if not behind:
-            return True
-        touched = {self.memory(b) for s in behind for b in fields(s.text)}
-        changed = {self.memory(s.out) for s in behind}
-        reads = {self.memory(b) for b in fields(p.statement.text)}
-        shared = {self.memory(o.buffer) for q in run for _, o in q.operands}
-        return (
-            not _meet(reads, changed)
-            and not _meet({self.memory(b) for b in p.written}, touched)
-            and bool(reads & shared)
-        )
+        if behind and not any(o.memory in step.touched for q in run for _, o in q.operands):
+            return False
+        if any(_meet(step.touched, s.changed) or _meet(p.written, s.touched) for s in behind):
+            return False
+        return all(p.keeps_to_itself(q) and q.keeps_to_itself(p) for q in run)
 
     def worthwhile(self, run: Sequence[Pass]) -> bool:
         """Whether arrays are read or written again, and are large altogether."""
-        each = [
-            {self.memory(o.buffer) for _, o in p.operands if _same(o.shape, p.shape)} for p in run
-        ]
+        each = [{o.memory for _, o in p.operands if _same(o.shape, p.shape)} for p in run]
         together = set().union(*each)
-        count = estimate(Mul(*run[0].shape).subs(self.sizes))
-        return sum(map(len, each)) > len(together) and ITEM * count * len(together) >= LARGE
+        again = sum(map(len, each)) > len(together)
+        return again and ITEM * self.number(run[0].count) * len(together) >= LARGE
+
+    def number(self, count: Expr) -> float:
+        """How many a size is, about."""
+        return estimate(count.xreplace(self.sizes))
 
     # Loops
 
@@ -369,7 +394,7 @@ class _Tiling:
         made = [
             Statement(
                 name,
-                f"{{{name}}} = np.empty(min(TILE, {size_text(Max(*counts))}), "
+                f"{{{name}}} = _empty(min(TILE, {size_text(Max(*counts))}), "
                 f"{DTYPES[self.buffers[name].kind]})",
             )
             for name, counts in self.scratch.items()
@@ -465,9 +490,14 @@ def _is_wide(place: ast.expr) -> bool:
     return False
 
 
+def _count(shape: tuple[Expr, ...]) -> Expr:
+    """How many elements an array of this shape has."""
+    return Mul(*shape).expand()
+
+
 def _same(a: tuple[Expr, ...], b: tuple[Expr, ...]) -> bool:
-    return len(a) == len(b) and all(
-        x == y or (x - y).expand() == 0 for x, y in zip(a, b, strict=True)
+    return a == b or (
+        len(a) == len(b) and all(x == y or (x - y).expand() == 0 for x, y in zip(a, b, strict=True))
     )
 
 

@@ -90,8 +90,18 @@ class Arithmetic:
 
     def call(self, name: str, values: tuple[Value, ...], kind: str) -> Value:
         out = self.code.array(self.union(values), kind)
-        arguments = ", ".join(arranged(v, out.indices) for v in values)
-        return self.code.call(f"np.{name}", arguments, out, values)
+        operands = [arranged(v, out.indices) for v in values]
+        if kind == "integer" and 0 < max(len(v.indices) for v in values) < len(out.indices):
+            # NumPy would buffer every operand that is repeated along an axis.
+            first, *rest = operands
+            own = ", ".join(["{out}", *rest])
+            return self.code.emit(
+                out,
+                f"{{out}} = np.{name}({', '.join(operands)})",
+                f"np.copyto({{out}}, {first})\nnp.{name}({own}, out={{out}})",
+                (),
+            )
+        return self.code.call(f"np.{name}", ", ".join(operands), out, values)
 
     def union(self, values: Iterable[Value]) -> tuple[Index, ...]:
         found = {i for v in values for i in v.indices}

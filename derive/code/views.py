@@ -162,6 +162,11 @@ def estimate(size: Expr) -> float:
     return float(size.xreplace(dict.fromkeys(size.free_symbols, S(64))))
 
 
+def count(axes: Iterable[Index]) -> float:
+    """How many elements some axes have, typically."""
+    return estimate(Mul(*(i.size for i in axes)))
+
+
 def _slice(start: Expr, stop: Expr, size: Expr, step: Expr) -> str:
     if start == 0 and (stop - size).expand() == 0 and step == 1:
         return ":"

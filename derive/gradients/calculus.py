@@ -12,10 +12,14 @@ Scalar calculus is SymPy's. Each step is an equation of the language and can be 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain, pairwise
+from typing import NamedTuple
 
-from sympy import Dummy, Expr, Mul, S, Symbol, Tuple, exp, preorder_traversal
+from sympy import Dummy, Expr, Mul, S, Symbol, exp, preorder_traversal
 from sympy.core.symbol import Str
 
 from derive.gradients.deltas import Sum, eliminate
@@ -31,6 +35,7 @@ from derive.language.functions import (
     ne,
     where,
 )
+from derive.language.likeness import Likeness, Memory, Pattern, likeness
 from derive.language.notation import (
     REDUCTIONS,
     Access,
@@ -38,6 +43,7 @@ from derive.language.notation import (
     Index,
     Partial,
     Reduce,
+    accesses,
     indices,
     size,
 )
@@ -99,15 +105,13 @@ def contribution(
     pairs of what is equal where the operand is that element of its tensor: as a rule the target's
     indices and the operand's.
     """
-    if places is None:
-        axes = target.indices[len(target.indices) - len(operand.indices) :]
-        places = tuple(zip(axes, operand.indices, strict=True))
-    pairs = Tuple(*(Tuple(*pair) for pair in places))
+    given = _Given(equation.access, equation.body, operand, cotangent, target, places, argument)
+    like = likeness(given.expressions)
     # New indices and sizes may be needed: these are named for good.
-    if sizes or any(e.has(floordiv, mod) for e in (equation.body, cotangent)):
-        forms = _forms(equation, operand, cotangent, target, pairs, sizes, taken, argument)
+    if sizes or like.words & {floordiv.__name__, mod.__name__}:
+        forms = _forms(given, sizes, taken)
     else:
-        forms = _derived_once(equation, operand, cotangent, target, pairs, taken, argument)
+        forms = _derived_once(given, like, taken)
     steps = []
     before = equation
     for rule, body in zip(RULES, forms, strict=True):
@@ -118,51 +122,122 @@ def contribution(
     return Contribution(before.body, tuple(steps))
 
 
-def _derived_once(
-    equation: Equation,
-    operand: Access,
-    cotangent: Expr,
-    target: Access,
-    places: Tuple,
-    taken: set[str],
-    argument: Access | None,
-) -> Tuple:
-    """The forms, derived under the names `_0`, `_1`, ...: equal layers are derived once.
+class _Given(NamedTuple):
+    """What the forms are derived of; see `contribution`."""
 
-    So are layers that differ in sizes alone, under names of sizes: where nothing but a size's name
-    was looked at, none of them stands in the forms.
+    access: Access
+    body: Expr
+    operand: Access
+    cotangent: Expr
+    target: Access
+    places: tuple[tuple[Expr, Expr], ...] | None
+    argument: Access | None
+
+    @property
+    def expressions(self) -> tuple[Expr, ...]:
+        found = (self.access, self.body, self.operand, self.cotangent, self.target)
+        argument = () if self.argument is None else (self.argument,)
+        return (*found, *chain(*(self.places or ())), *argument)
+
+    @property
+    def pairs(self) -> tuple[tuple[Expr, Expr], ...]:
+        """What is equal where the operand is that element of its tensor."""
+        if self.places is not None:
+            return self.places
+        axes = self.target.indices[len(self.target.indices) - len(self.operand.indices) :]
+        return tuple(zip(axes, self.operand.indices, strict=True))
+
+    def xreplace(self, table: Mapping[Expr, Expr]) -> _Given:
+        return _Given(
+            self.access.xreplace(table),
+            self.body.xreplace(table),
+            self.operand.xreplace(table),
+            self.cotangent.xreplace(table),
+            self.target.xreplace(table),
+            self.places and tuple((a.xreplace(table), b.xreplace(table)) for a, b in self.places),
+            self.argument and self.argument.xreplace(table),
+        )
+
+
+class _First(NamedTuple):
+    """What was derived of the first of those alike.
+
+    `copied` are the places of the indices that new ones are copies of, and `order` has the places
+    of all indices, the copies after the names, as they were sorted.
     """
-    given = Tuple(
-        equation.access, equation.body, operand, cotangent, target, places, argument or S.Zero
-    )
+
+    copied: tuple[int, ...]
+    order: tuple[int, ...]
+    forms: Pattern
+
+
+_FIRST: Memory[_First] = Memory()
+
+
+def _derived_once(given: _Given, like: Likeness, taken: set[str]) -> tuple[Expr, ...]:
+    """The forms, with other names those of the first like these: equal layers are derived once.
+
+    So are layers that differ in sizes alone, where these have no part in it.
+    """
+    first = _FIRST.get(like.in_sizes) or _FIRST.get(like.key)
+    if first is not None:
+        own = copy(taken)
+        names = list(like.names)
+        names += [_copied(names[k], own) for k in first.copied]
+        if all(names[a].name < names[b].name for a, b in pairwise(first.order)):
+            taken |= own
+            return first.forms(names)
+    forms, back, in_sizes = _under_own_names(given)
+    copies = sorted({i for e in forms for i in e.atoms(Index)} - back.keys(), key=str)
+    names = list(like.names)
+    copied = []
+    for new in copies:
+        original = back[new.renamed(new.name.rpartition("_")[0])]
+        back[new] = _copied(original, taken)
+        names.append(back[new])
+        copied.append(names.index(original))
+    forms = tuple(e.xreplace(back) for e in forms)
+    places = (k for k, name in enumerate(names) if isinstance(name, Index))
+    order = tuple(sorted(places, key=lambda k: names[k].name))
+    first = _First(tuple(copied), order, Pattern(forms, names))
+    _FIRST[like.in_sizes if in_sizes else like.key] = first
+    return forms
+
+
+def _copied(original: Index, taken: set[str]) -> Index:
+    """An index over the same range; a copy of j_1 is j_2."""
+    stem = re.sub(r"(?<=[A-Za-z])_\d+$", "", original.name)
+    return original.renamed(fresh(stem, taken))
+
+
+def _under_own_names(given: _Given) -> tuple[tuple[Expr, ...], dict[Expr, Expr], bool]:
+    """The forms under the names `_0`, `_1`, ..., what these stand for, and if sizes have no part.
+
+    With names for sizes, too: where nothing but such a name was looked at, none of them stands in
+    the forms.
+    """
     sizes: dict[Expr, Expr] = {}
-    forms, back = None, {}
     if _is_plain(given):
         names = _standing(given, sizes)
-        forms, back = _remembered(given.xreplace(names)), {new: old for old, new in names.items()}
-    if forms is None or (sizes and forms.has(*sizes.values())):
-        names = _standing(given)
-        forms, back = _remembered(given.xreplace(names)), {new: old for old, new in names.items()}
-    for copy in sorted(forms.atoms(Index) - back.keys(), key=str):
-        original = back[copy.renamed(copy.name.rpartition("_")[0])]
-        stem = re.sub(r"(?<=[A-Za-z])_\d+$", "", original.name)  # a copy of j_1 is j_2
-        back[copy] = original.renamed(fresh(stem, taken))
-    return forms.xreplace(back)
+        forms = _remembered(given.xreplace(names))
+        if not any(sizes and e.has(*sizes.values()) for e in forms):
+            return forms, {new: old for old, new in names.items()}, True
+    names = _standing(given)
+    return _remembered(given.xreplace(names)), {new: old for old, new in names.items()}, False
 
 
-def _is_plain(given: Tuple) -> bool:
+def _is_plain(given: _Given) -> bool:
     """Whether each axis is read by an index over it, so that no size says which terms there are."""
-    accesses = (a for a in given.atoms(Access) if a.tensor not in REDUCTIONS)
-    places = given.args[5].args
-    return all(isinstance(i, Index) for a in accesses for i in a.indices) and all(
-        isinstance(i, Index) and i.size == k.size for k, i in (place.args for place in places)
+    read = (a for e in given.expressions for a in accesses(e) if a.tensor not in REDUCTIONS)
+    return all(isinstance(i, Index) for a in read for i in a.indices) and all(
+        isinstance(i, Index) and i.size == k.size for k, i in given.pairs
     )
 
 
-def _standing(given: Tuple, sizes: dict[Expr, Expr] | None = None) -> dict[Expr, Expr]:
+def _standing(given: _Given, sizes: dict[Expr, Expr] | None = None) -> dict[Expr, Expr]:
     """Names for indices and tensors in the order in which they come; for numbers as sizes, too."""
     names: dict[Expr, Expr] = {}
-    for e in preorder_traversal(given):
+    for e in chain(*map(preorder_traversal, given.expressions)):
         if isinstance(e, Index):
             if e not in names:
                 new = e.renamed(f"_{len(names)}")
@@ -175,36 +250,26 @@ def _standing(given: Tuple, sizes: dict[Expr, Expr] | None = None) -> dict[Expr,
 
 
 @lru_cache(maxsize=1024)
-def _remembered(given: Tuple) -> Tuple:
-    access, body, operand, cotangent, target, places, argument = given
-    equation = Equation(access.tensor, access.indices, body)
-    taken = {i.name for i in given.atoms(Index)}
-    return _forms(equation, operand, cotangent, target, places, {}, taken, argument or None)
+def _remembered(given: _Given) -> tuple[Expr, ...]:
+    return _forms(given, {}, {i.name for e in given.expressions for i in indices(e)})
 
 
-def _forms(
-    equation: Equation,
-    operand: Access,
-    cotangent: Expr,
-    target: Access,
-    places: Tuple,
-    sizes: dict[Symbol, Expr],
-    taken: set[str],
-    argument: Access | None,
-) -> Tuple:
+def _forms(given: _Given, sizes: dict[Symbol, Expr], taken: set[str]) -> tuple[Expr, ...]:
     """What the operand adds to the target: the form that each of the rules arrives at."""
+    access, body, operand, cotangent, target, _, argument = given
+    equation = Equation(access.tensor, access.indices, body)
     own = (*equation.indices, *equation.bound)
     renaming = {i: i.renamed(fresh(i.name, taken)) for i in own if i in _clashing(own, target)}
     bound = tuple(renaming.get(i, i) for i in own)
     operand_, term, guard = (e.xreplace(renaming) for e in (operand, equation.term, equation.guard))
     y_bar = cotangent.xreplace(renaming)
     weight = _reduction_weight(equation, argument, taken).xreplace(renaming)
-    deltas = tuple(eq(k, a.xreplace(renaming)) for k, a in places)
+    deltas = tuple(eq(k, a.xreplace(renaming)) for k, a in given.pairs)
     local = local_derivative(term, operand_)
     solved = eliminate(Sum(Mul(y_bar, weight, local), bound, guard, deltas), sizes, taken)
     if argument is not None:
         solved = replace(solved, guard=_inside_windows(solved.guard, argument.tensor))
-    return Tuple(
+    return (
         _sum(Mul(y_bar, weight, Partial(term, operand_), *deltas), bound, guard),
         _sum(Mul(y_bar, weight, local, *deltas), bound, guard),
         _sum(solved.term, solved.bound, solved.guard),

@@ -35,6 +35,9 @@ from derive.gradients.lengths import EXPONENTIALS, LARGEST, length
 E = Symbol("E", positive=True)
 G = Symbol("G", positive=True)
 
+# Symbols of the largest polynomial that is factored: the time grows with them without bound.
+FACTORED = 8
+
 
 def representations(e: Expr) -> Iterator[tuple[str, Expr]]:
     """Other forms of `e` with the same value, each with the name of what makes it so."""
@@ -57,12 +60,16 @@ def _collected(e: Expr) -> Iterator[Expr]:
         yield sympy.factor_terms(plain).xreplace(back)
         yield _by_divisor(plain).xreplace(back)
         yield _by_factors(plain).xreplace(back)
-        if len(plain.free_symbols) <= 8:
-            yield sympy.factor(plain).xreplace(back)
+        yield _factored(plain).xreplace(back)
     if isinstance(e, Mul) and any(isinstance(f, Add) for f in e.args):
         yield Mul(*(sympy.factor_terms(f) if isinstance(f, Add) else f for f in e.args))
         if e.args[0].is_Number and len(e.args) == 2:
             yield sympy.expand_mul(e)
+
+
+def _factored(e: Expr) -> Expr:
+    """The irreducible factors, where they are found in reasonable time."""
+    return sympy.factor(e) if len(e.free_symbols) <= FACTORED else e
 
 
 def _by_divisor(e: Add) -> Expr:
@@ -185,7 +192,7 @@ def _in_other_generators(e: Expr, base: Expr) -> Iterator[tuple[str, Expr]]:
         rational = rational.xreplace({E**k: E ** (k / common) for k in _powers(rational)})
     for name, value, generator in _generators(base):
         form = sympy.cancel(rational.xreplace({E: value}))
-        for shaped in (form, sympy.factor(form), sympy.factor_terms(form)):
+        for shaped in (form, _factored(form), sympy.factor_terms(form)):
             yield name, shaped.xreplace(back).xreplace({G: generator})
 
 

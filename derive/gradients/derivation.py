@@ -7,7 +7,7 @@ differentiated again. `x_bar` is the derivative of the result by `x` and has the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -58,7 +58,7 @@ class Gradients:
         kept = {e.target for e in forward.equations if e.target not in self.parts}
         reach = spans(replace(forward, equations=forward.equations + self.backward))
         plain = tuple(
-            replace(e, body=without_implied_guards(e.body, reach, sizes)) for e in forward.equations
+            e.with_body(without_implied_guards(e.body, reach, sizes)) for e in forward.equations
         )
         return fold(plain + self.backward, {*self._results, *kept})
 
@@ -84,7 +84,7 @@ class Gradients:
             p.operand.tensor: s.after.target
             for s in self.steps
             if s.rule == CHAIN_RULE
-            for p in s.after.body.atoms(Partial)
+            for p in _partials(s.after.body)
         }
 
     @cached_property
@@ -97,8 +97,12 @@ class Gradients:
         def home(target: str) -> str:
             return target if target in shown else home(reader[target])
 
-        known = (replace(e, origin="" if e.target in shown else home(e.target)) for e in whole)
-        return flatten(replace(self.forward, equations=tuple(known), results=self._results))
+        def known(e: Equation) -> Equation:
+            origin = "" if e.target in shown else home(e.target)
+            return e if e.origin == origin else replace(e, origin=origin)
+
+        equations = tuple(map(known, whole))
+        return flatten(replace(self.forward, equations=equations, results=self._results))
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
@@ -108,6 +112,15 @@ class Gradients:
     @property
     def _results(self) -> tuple[str, ...]:
         return (*(self.forward.results or (self.forward.result,)), *self.cotangents.values())
+
+
+def _partials(e: Expr) -> Iterator[Partial]:
+    """The derivatives in an expression that are not yet carried out; there is none within one."""
+    if isinstance(e, Partial):
+        yield e
+    elif not isinstance(e, Access):
+        for a in e.args:
+            yield from _partials(a)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from sympy import Expr
 
 from derive.gradients.normal_form import fresh
-from derive.language.notation import Access, Equation, Index, Reduce, accesses, indices
+from derive.language.notation import (
+    REMEMBERED,
+    Access,
+    Equation,
+    Index,
+    accesses,
+    indices,
+    reductions,
+)
 
 
 def fold(equations: Iterable[Equation], keep: Collection[str] = ()) -> tuple[Equation, ...]:
@@ -58,15 +67,20 @@ def _kept_by_recurrences(whole: Sequence[Equation], every: Iterable[Access]) -> 
 def inserted(equation: Equation, parts: Mapping[str, Equation]) -> Equation:
     """The equation with each access to one of `parts` replaced by what that is."""
     body = equation.body
-    for access in sorted(set(accesses(body)), key=str):
-        if access.tensor in parts:
-            body = body.xreplace({access: _at(parts[access.tensor], access, body)})
-    return replace(equation, body=body)
+    read = {a for a in accesses(body) if a.tensor in parts}
+    for access in sorted(read, key=str):
+        body = _with(body, access, parts[access.tensor])
+    return replace(equation, body=body) if read else equation
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _with(host: Expr, access: Access, part: Equation) -> Expr:
+    return host.xreplace({access: _at(part, access, host)})
 
 
 def _at(part: Equation, access: Access, host: Expr) -> Expr:
     """The body of an auxiliary equation at the indices of an access, no bound name met twice."""
     taken = {i.name for i in indices(host) | indices(access) | set(part.indices)}
-    bound = dict.fromkeys(i for r in part.body.atoms(Reduce) for i in r.bound)
+    bound = dict.fromkeys(i for r in reductions(part.body) for i in r.bound)
     body = part.body.xreplace({i: i.renamed(fresh(i.name, taken)) for i in sorted(bound, key=str)})
     return body.xreplace(dict(zip(part.indices, access.indices, strict=True)))

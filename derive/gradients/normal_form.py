@@ -10,13 +10,16 @@ fall outside its tensor: where the guard holds, none does.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from sympy import Expr, Mul, S, Symbol
 
 from derive.language.functions import and_, floordiv, le, lt, mod, not_, or_, where
 from derive.language.notation import (
+    REMEMBERED,
     Access,
     Equation,
     Index,
@@ -25,6 +28,7 @@ from derive.language.notation import (
     Reduce,
     accesses,
     indices,
+    reductions,
 )
 from derive.language.scans import in_order, reads
 
@@ -45,12 +49,41 @@ def flatten(program: Program) -> Program:
     return _Flattening(program).run()
 
 
+class Taken(set[str]):
+    """Names in use beside those of another set: these are looked up, not copied.
+
+    Nothing is added to the other set, so that where its free names begin is found once.
+    """
+
+    def __init__(self, others: frozenset[str]) -> None:
+        super().__init__()
+        self.others = others
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.others or super().__contains__(name)
+
+    def __copy__(self) -> Taken:
+        found = Taken(self.others)
+        found.update(self)
+        return found
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _free(base: str, taken: frozenset[str]) -> int:
+    """The first number of a name that is not taken."""
+    numbers = itertools.count(1) if base in taken else itertools.repeat(0)
+    return next(k for k in numbers if _numbered(base, k) not in taken)
+
+
+def _numbered(base: str, k: int) -> str:
+    return f"{base}_{k}" if k else base
+
+
 def fresh(base: str, taken: set[str]) -> str:
     """`base`, or `base_1`, `base_2`, ...: the first that is not taken; it is taken afterwards."""
-    name, k = base, 0
-    while name in taken:
+    k = _free(base, taken.others) if isinstance(taken, Taken) else 0
+    while (name := _numbered(base, k)) in taken:
         k += 1
-        name = f"{base}_{k}"
     taken.add(name)
     return name
 
@@ -107,11 +140,15 @@ class _Flattening:
         for equation in self.program.equations:
             recurrence = self.recurrence(equation)
             body = self.body(equation.body, equation.indices, equation)
-            self.equations.append(replace(equation, body=body, recurrence=recurrence))
+            if recurrence is not equation.recurrence:
+                equation = replace(equation, recurrence=recurrence)
+            self.equations.append(equation.with_body(body))
         return in_order(replace(self.program, equations=tuple(self.equations)))
 
     def body(self, e: Expr, order: tuple[Index, ...], parent: Equation) -> Expr:
         """A right side: a scalar expression, or one reduction of one."""
+        if not reductions(e):
+            return e
         e = _scaled_inside(e)
         if isinstance(e, Reduce):
             return self.reduction(e, order, parent)
@@ -142,11 +179,14 @@ class _Flattening:
                 e = Reduce(e.op, term, e.bound, and_(e.guard, condition))
             else:
                 term = where(condition, term, S.Zero)
-        return Reduce(e.op, term, e.bound, and_(e.guard, *self.guards(term, e.guard)))
+        guards = tuple(self.guards(term, e.guard))
+        if not guards and term is e.term:
+            return e
+        return Reduce(e.op, term, e.bound, and_(e.guard, *guards))
 
     def scalar(self, e: Expr, order: tuple[Index, ...], parent: Equation) -> Expr:
         """The expression with its reductions named, innermost first."""
-        if not e.has(Reduce):
+        if not reductions(e):
             return e
         if isinstance(e, Reduce):
             return self.named(self.reduction(_scaled_inside(e), order, parent), order, parent)
@@ -178,7 +218,10 @@ def conditions_of(
 ) -> Iterable[tuple[Expr, ...]]:
     """What has to hold for an access to stay inside its tensor, axis by axis."""
     for e, (first, count) in zip(access.indices, span_, strict=True):
-        yield () if isinstance(e, Access) else conditions_inside(e - first, count, sizes)
+        if isinstance(e, Access) or (isinstance(e, Index) and first == 0 and e.size == count):
+            yield ()
+        else:
+            yield conditions_inside(e - first, count, sizes)
 
 
 def conditions_inside(e: Expr, size: Expr, sizes: dict[Symbol, Expr]) -> tuple[Expr, ...]:
@@ -266,6 +309,8 @@ def reduced(e: Expr, sizes: dict[Symbol, Expr]) -> Expr:
 
 def without_implied_guards(e: Expr, spans_: dict[str, Span], sizes: dict[Symbol, Expr]) -> Expr:
     """sum[p](where(0 <= i-p and i-p < K, w[i-p], 0)) -> sum[p](w[i-p]): the access says it."""
+    if all(part.guard == 1 for part in reductions(e)):
+        return e
     if isinstance(e, Reduce):
         term = without_implied_guards(e.term, spans_, sizes)
         implied = {
@@ -277,8 +322,6 @@ def without_implied_guards(e: Expr, spans_: dict[str, Span], sizes: dict[Symbol,
         }
         guard = and_(*(c for c in _conjuncts(e.guard) if c not in implied))
         return Reduce(e.op, term, e.bound, guard)
-    if not e.has(Reduce):
-        return e
     return e.func(*(without_implied_guards(a, spans_, sizes) for a in e.args))
 
 

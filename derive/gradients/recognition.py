@@ -53,7 +53,7 @@ class _Recognition:
         return self.without_unread(), tuple(self.steps)
 
     def record(self, identity: str, before: Equation, body: Expr) -> Equation:
-        after = replace(before, body=body)
+        after = before.with_body(body)
         if after.body != before.body:
             self.steps.append(Rewriting(identity, before, after))
         return after

@@ -31,6 +31,8 @@ class Rewriting(NamedTuple):
 def with_term(equation: Equation, term: Expr) -> Expr:
     """The equation's body with another term."""
     body = equation.body
+    if term is equation.term:
+        return body
     return Reduce(body.op, term, body.bound, body.guard) if isinstance(body, Reduce) else term
 
 
@@ -134,12 +136,12 @@ def _masked(e: where, values: dict[Expr, Access]) -> Expr | None:
         if isinstance(value, where) and value.args[0] == condition and value.args[2] == 0:
             parts = Mul.make_args(value.args[1])
             rest = [f for f in factors if f not in parts]
-            if len(rest) + len(parts) == len(factors) and all(map(_is_everywhere, rest)):
+            if len(rest) + len(parts) == len(factors) and all(map(is_everywhere, rest)):
                 return access * Mul(*rest)
     return None
 
 
-def _is_everywhere(e: Expr) -> bool:
+def is_everywhere(e: Expr) -> bool:
     """Whether `e` is finite and inside its tensors at every point: a number, `x[n,d]`."""
     if isinstance(e, Access):
         return all(isinstance(i, Index) for i in e.indices)

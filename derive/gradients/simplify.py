@@ -145,6 +145,11 @@ def name_softmaxes(
         ->   p[n,j] = exp(z[n,j] - l[n]),   z_bar[n,j] = (p[n,j] - (j == y[n]))/N
     """
     taken = names(program) | {e.target for e in backward}
+    readers: dict[str, list[int]] = {}
+    for k, e in enumerate(backward):
+        for name in {a.tensor for a in accesses(e.body)}:
+            readers.setdefault(name, []).append(k)
+    written = list(backward)
     steps: list[Rewriting] = []
     forward: list[Equation] = []
     for equation in program.equations:
@@ -154,11 +159,11 @@ def name_softmaxes(
         bound = equation.bound
         p = Equation("", (*equation.indices, *bound), exp(equation.term - equation.access))
         changed = {}
-        for e in backward:
-            after = replace(e, body=_with_softmax(e.body, p))
-            after = replace(after, body=with_whole_softmax(after.body, p, bound))
-            if after.body != e.body:
-                changed[e] = after
+        for k in readers.get(equation.target, ()):
+            after = _with_softmax(written[k].body, p)
+            after = with_whole_softmax(after, p, bound)
+            if after != written[k].body:
+                changed[k] = replace(written[k], body=after)
         if changed:
             renaming = _plain_names(p, changed.values())
             p = Equation(
@@ -167,11 +172,14 @@ def name_softmaxes(
                 p.body.xreplace(renaming),
             )
             forward.append(p)
-            name = {"": p.target}
-            backward = tuple(_retargeted(changed.get(e, e), name) for e in backward)
-            steps += (Rewriting(SOFTMAX, e, _retargeted(a, name)) for e, a in changed.items())
+            own = {"": p.target}
+            for k, e in changed.items():
+                after = _retargeted(e, own)
+                steps.append(Rewriting(SOFTMAX, written[k], after))
+                written[k] = after
     results = program.results or (program.result,)  # a softmax may come to stand after them
-    return replace(program, equations=tuple(forward), results=results), backward, tuple(steps)
+    program = replace(program, equations=tuple(forward), results=results)
+    return program, tuple(written), tuple(steps)
 
 
 def _with_softmax(e: Expr, p: Equation) -> Expr:

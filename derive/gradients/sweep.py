@@ -13,7 +13,7 @@ from sympy import Add, Expr
 from derive.gradients.activity import active, tensors_read
 from derive.gradients.backward_pass import BackwardPass, plain, slight
 from derive.gradients.calculus import contribution, operands
-from derive.gradients.normal_form import conditions_inside, fresh, names, span
+from derive.gradients.normal_form import Taken, conditions_inside, fresh, names, span
 from derive.gradients.passing_back import PassingBack
 from derive.gradients.stepping import Scan
 from derive.language.notation import (
@@ -43,8 +43,9 @@ class Sweep:
         self.recurrences = {e.target: e.recurrence for e in program.equations if e.recurrence}
         self.targets = {e.target for e in program.equations}
         self.active = active(program, wrt)
-        self.index_names = {i.name for e in program.equations for i in indices(e.body)}
-        self.index_names |= {i.name for axes in (*self.axes.values(), outer) for i in axes}
+        bound = {i.name for e in program.equations for i in indices(e.body)}
+        axes = {i.name for axes in (*self.axes.values(), outer) for i in axes}
+        self.index_names = frozenset(bound | axes)
         self.terms: dict[str, list[Expr]] = {}
         self.bars: dict[str, str] = {}
         self.concluded: set[str] = set()
@@ -147,7 +148,7 @@ class Sweep:
         places: tuple[tuple[Expr, Expr], ...] | None = None,
     ) -> Expr:
         """What one operand of an equation adds to a cotangent, the steps to it recorded."""
-        taken = set(self.index_names)
+        taken = Taken(self.index_names)
         part = contribution(
             equation, operand, cotangent, target, self.sizes, taken, argument, places
         )
@@ -223,7 +224,7 @@ class Sweep:
                 return equation.body
         self.backward.add(equation, scan.backward if scan else None)
         if tensor in self.targets and self.program.equation(tensor).origin:
-            self.backward.auxiliary.append(equation)
+            self.backward.add_part(equation)
         return equation.access
 
     def argument(self, equation: Equation) -> Access | None:

@@ -15,19 +15,19 @@ well-formedness by `checker.check`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy
-from sympy import Expr, S, Symbol
+from sympy import Expr, Pow, S, Symbol, exp
 from sympy.core.symbol import Str
 
 from derive.language.text_printer import equation_text
 
 REDUCTIONS = ("sum", "mean", "prod", "max", "min", "logsumexp", "argmax", "argmin")
 ELLIPSIS = "..."
-REMEMBERED = 1 << 14  # expressions of which each is one object, and taken apart once
+REMEMBERED = 1 << 17  # expressions of which each is one object, and taken apart once
 
 
 class DeriveError(ValueError):
@@ -70,6 +70,19 @@ class Index(Symbol):
     def _hashable_content(self) -> tuple[Any, ...]:
         return (*super()._hashable_content(), self.size)
 
+    def __eq__(self, other: object) -> bool:
+        # What `Basic` finds by the contents, of which no more than name and size can differ.
+        if self is other:
+            return True
+        if type(other) is not Index:
+            return super().__eq__(other)
+        return self.name == other.name and bool(self.size == other.size)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = Symbol.__hash__
+
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return ((self.name, self.size), {})
 
@@ -93,7 +106,7 @@ class Access(Expr):
 
     def __new__(cls, tensor: str | Str, *indices: Any) -> Access:
         name = tensor.name if isinstance(tensor, Str) else tensor
-        return cls._made(name, *map(S, indices))
+        return cls._made(name, *[i if isinstance(i, Expr) else S(i) for i in indices])
 
     @classmethod
     @lru_cache(maxsize=REMEMBERED)
@@ -102,7 +115,8 @@ class Access(Expr):
 
     @property
     def tensor(self) -> str:
-        return str(self.args[0].name)
+        name: str = self.args[0].name
+        return name
 
     @property
     def indices(self) -> tuple[Expr, ...]:
@@ -235,6 +249,10 @@ class Equation:
     def guard(self) -> Expr:
         return self.body.guard if isinstance(self.body, Reduce) else S.One
 
+    def with_body(self, body: Expr) -> Equation:
+        """The equation with another right side."""
+        return self if body is self.body else replace(self, body=body)
+
     @property
     def lines(self) -> tuple[Equation, ...]:
         """As it is written: the initial line of a recurrence, `h[-1,j] = h0[j]`, and the equation.
@@ -308,10 +326,67 @@ def accesses(expression: Expr) -> Iterator[Access]:
 
 @lru_cache(maxsize=REMEMBERED)
 def _accesses(expression: Expr) -> tuple[Access, ...]:
-    return tuple(e for e in sympy.preorder_traversal(expression) if isinstance(e, Access))
+    found: list[Access] = []
+    pending = [expression]
+    while pending:
+        e = pending.pop()
+        if isinstance(e, Access):
+            found.append(e)
+        pending += e.args[::-1]
+    return tuple(found)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def reductions(expression: Expr) -> tuple[Reduce, ...]:
+    """Every reduction in an expression, those within reductions included."""
+    found: list[Reduce] = []
+    pending = [expression]
+    while pending:
+        e = pending.pop()
+        if isinstance(e, Reduce):
+            found.append(e)
+        pending += e.args
+    return tuple(found)
 
 
 @lru_cache(maxsize=REMEMBERED)
 def indices(expression: Expr) -> frozenset[Index]:
     """Every index that stands in an expression, bound ones included."""
-    return frozenset(expression.atoms(Index))
+    found: set[Index] = set()
+    pending = [expression]
+    while pending:
+        e = pending.pop()
+        if isinstance(e, Index):
+            found.add(e)
+        pending += e.args
+    return frozenset(found)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def reads_plainly(expression: Expr) -> bool:
+    """Whether all accesses in an expression are at indices alone: no `x[2*p+k]`, `E[token[n]]`."""
+    return all(isinstance(i, Index) for a in accesses(expression) for i in a.indices)
+
+
+def holds(expression: Expr, kinds: tuple[type, ...]) -> bool:
+    """Whether a part of an expression, or the whole of it, is of one of some kinds."""
+    return _are_among(_kinds(expression), kinds)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _are_among(own: frozenset[type], kinds: tuple[type, ...]) -> bool:
+    return any(issubclass(kind, kinds) for kind in own)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _kinds(expression: Expr) -> frozenset[type]:
+    """What an expression is made of; a power of e is an exponential, as SymPy takes it to be."""
+    found: set[type] = set()
+    pending = [expression]
+    while pending:
+        e = pending.pop()
+        found.add(type(e))
+        if type(e) is Pow and e.args[0] is S.Exp1:
+            found.add(exp)
+        pending += e.args
+    return frozenset(found)

@@ -29,6 +29,8 @@ def reads(equation: Equation) -> frozenset[str]:
 
 def groups(equations: Sequence[Equation]) -> tuple[Group, ...]:
     """The scans of a program and its other equations, each of these alone, in order."""
+    if all(e.recurrence is None for e in equations):
+        return tuple((e,) for e in equations)  # each reads what stands above it
     place = {e.target: k for k, e in enumerate(equations)}
     found: list[Group] = []
     start = 0
@@ -45,10 +47,12 @@ def groups(equations: Sequence[Equation]) -> tuple[Group, ...]:
 
 def recurrence(group: Group) -> Recurrence | None:
     """The recurrence that makes a group a scan, or None: index and step are those of all."""
-    targets = {e.target for e in group}
-    if not any(a.tensor in targets for e in group for a in accesses(e.body)):
+    found = next((e.recurrence for e in group if e.recurrence is not None), None)
+    if found is None:
         return None
-    return next((e.recurrence for e in group if e.recurrence is not None), None)
+    targets = {e.target for e in group}
+    inside = any(a.tensor in targets for e in group for a in accesses(e.body))
+    return found if inside else None
 
 
 def elsewhere(equation: Equation, access: Access) -> bool:

@@ -8,6 +8,7 @@ The formula of a matrix becomes a function, called with its draws.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from sympy import Expr, Integer, Symbol
 
@@ -17,7 +18,7 @@ from derive.code.scheduling import fresh
 from derive.code.statements import size_text
 from derive.gradients.normal_form import flatten
 from derive.gradients.simplify import recognize
-from derive.language.notation import Program, accesses
+from derive.language.notation import REMEMBERED, Program, accesses
 from derive.language.text_printer import text
 from derive.modules.kernels import Citations, Routine, opened, public
 from derive.modules.rolling import mark, resolve
@@ -36,7 +37,8 @@ def lines(network: Network, width: int, beside: Mapping[str, Supplement]) -> Ite
     numbers = {i: _number(i.program, beside) for i in initializers}
     for p in network.parameters:
         initial = names.get(p.initializer, "")
-        value = _call(p, initial) if initial else _elementwise(p)
+        sizes = (p.shape, p.fan_in, p.fan_out)
+        value = _call(p, initial) if initial else _elementwise(p.initializer, *sizes)
         cited = f"  # ({numbers[p.initializer]})"
         line = f'params["{public(p.name)}"][...] = {value}'
         if len(line) > width - ROLLED:
@@ -80,14 +82,17 @@ def _drawn(shape: tuple[int, ...]) -> dict[str, str]:
     return {"u": f"draw.random({shape})", "e": f"draw.normal(size={shape})"}
 
 
-def _elementwise(parameter: Parameter) -> str:
+@lru_cache(maxsize=REMEMBERED)
+def _elementwise(
+    initializer: Initializer, shape: tuple[int, ...], fan_in: int, fan_out: int
+) -> str:
     """The formula with a draw for each element and numbers for the fans."""
-    values: dict[str, Expr] = {n: Symbol(call) for n, call in _drawn(parameter.shape).items()}
-    values |= {"fan_in": Integer(parameter.fan_in), "fan_out": Integer(parameter.fan_out)}
-    for equation in parameter.initializer.program.equations:
+    values: dict[str, Expr] = {n: Symbol(call) for n, call in _drawn(shape).items()}
+    values |= {"fan_in": Integer(fan_in), "fan_out": Integer(fan_out)}
+    for equation in initializer.program.equations:
         read = {a: values[a.tensor] for a in accesses(equation.body)}
         values[equation.target] = equation.body.xreplace(read)
-    body = values[parameter.initializer.program.result]
+    body = values[initializer.program.result]
     body = body.replace(lambda e: e.is_number and not e.is_Rational, lambda e: e.evalf(30))
     return text(body.replace(lambda e: e.is_Float, lambda e: Symbol(repr(float(e)))))
 

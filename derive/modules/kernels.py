@@ -106,11 +106,11 @@ def cited(page: Gradients) -> Citations:
 def cited_beside(page: Gradients, beside: Supplement) -> Citations:
     """The equations of a supplement: those that the page has too as they stand there."""
     of_page = cited(page)
-    texts = {e.target: _text(e) for e in beside.gradients.equations}
     shared = {t for t, k in beside.numbers.items() if page.numbers.get(t) == k}
+    own = (e for e in beside.gradients.equations if e.target not in shared)
     return Citations(
         {target: mark(number) for target, number in beside.numbers.items()},
-        texts | {t: of_page.equations[t] for t in shared},
+        {t: of_page.equations[t] for t in shared} | {e.target: _text(e) for e in own},
     )
 
 
@@ -235,17 +235,17 @@ def arrays(
     for tensor in (network.input, target(network)):
         dtype = "np.int64" if tensor.kind == "integer" else "dtype"
         if tensor.name not in schedule.turned:
-            yield f"ws.{tensor.name} = np.empty({_shape(tensor.axes)}, {dtype})"
+            yield f"ws.{tensor.name} = _empty({_shape(tensor.axes)}, {dtype})"
             continue
         laid = schedule.buffer(schedule.names[tensor.name])
-        yield f"{names[laid.name]} = np.empty({shape_text(laid.shape)}, {dtype})"
+        yield f"{names[laid.name]} = _empty({shape_text(laid.shape)}, {dtype})"
         turned = in_order(tensor.name, schedule, names)
         yield f"ws.{tensor.name} = {turned}  # {' x '.join(str(i.size) for i in tensor.axes)}"
     if network.draws:
         yield "ws.drawn = []  # arrays of random numbers, each with its distribution"
     for draw in network.draws:
         name = field(draw.axes.name)
-        yield f"{name} = np.empty({_shape(draw.axes.axes)}, dtype)"
+        yield f"{name} = _empty({_shape(draw.axes.axes)}, dtype)"
         reader = readers.get(draw.axes.name)  # none where noise has the deviation 0
         cited = citations.note(reader.target) if reader else ""
         yield f'ws.drawn.append(("{draw.distribution}", {name})){cited}'

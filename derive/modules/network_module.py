@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sympy import Symbol
 
+from derive.code.numpy_printer import LARGE, LINE
 from derive.code.scheduling import Schedule
 from derive.code.tiling import TILE
 from derive.gradients.derivation import Gradients
@@ -45,6 +46,8 @@ class Module:
     parameters: tuple[str, ...]
     states: tuple[str, ...]
     size: str
+    line: int  # bytes of a cache line
+    large: int  # bytes of an array that begins at one
     tile: tuple[int, ...]  # elements of a tile, where loops go over tiles
     threads: int
     not_shared: tuple[str, ...]
@@ -118,6 +121,8 @@ def source(
         parameters=_declared("PARAMETERS", network.parameters),
         states=_declared("STATES", network.states),
         size=f"{count(network.parameters):,}",
+        line=LINE,
+        large=LARGE,
         tile=(TILE,) * is_tiled,
         threads=threads,
         not_shared=_reason("NOT_SHARED", not_shared),

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from sympy import Expr, Mul, Symbol
 
+from derive.code.numpy_printer import LARGE, LINE
 from derive.code.scheduling import Schedule
 from derive.code.tiling import TILE
 from derive.gradients.derivation import Gradients
@@ -132,15 +133,22 @@ def workspace_bytes(network: Network, schedule: Schedule, samples: int, item: in
     def number(size: Expr) -> int:
         return int(size.subs(dict.fromkeys(size.free_symbols, samples)))
 
-    total = sum(sizes[slot.kind] * number(slot.size) for slot in schedule.slots)
+    def allocated(kind: str, elements: int) -> int:
+        size = sizes[kind] * elements
+        return size + LINE * (size >= LARGE)
+
+    total = sum(allocated(slot.kind, number(slot.size)) for slot in schedule.slots)
     for tensor in (network.input, target(network), *(d.axes for d in network.draws)):
-        total += sizes[tensor.kind] * number(Mul(*(i.size for i in tensor.axes)))
+        total += allocated(tensor.kind, number(Mul(*(i.size for i in tensor.axes))))
     for s in schedule.setup:
         b = buffers.get(s.out)
         if b is None or b.of or b.kind not in sizes or " = [" in s.text:
             continue  # a view, or a list of views
         elements = number(Mul(*b.shape))
-        total += sizes[b.kind] * (min(TILE, elements) if "min(TILE," in s.text else elements)
+        if "min(TILE," in s.text:
+            total += allocated(b.kind, min(TILE, elements))
+        else:
+            total += sizes[b.kind] * elements
     return total
 
 

@@ -86,7 +86,7 @@ def kernel(update: Update) -> Kernel:
         *_constants(short, cited),
         f"tile = min({_bytes(len(vectors) + len(scratch))} // w.itemsize, len(w))",
         f"flat = ({', '.join(('w', 'w_bar', *(f'ws.{s}' for s in optimizer.states)))})",
-        f"scratch = [np.empty(tile, dtype) for dtype in [{', '.join(kinds)}]]",
+        f"scratch = [_empty(tile, dtype) for dtype in [{', '.join(kinds)}]]",
         "ws.tiles = [  # so many elements that they stay in the cache",
         "    (",
         "        *(a[i : i + tile] for a in flat),",
@@ -121,7 +121,7 @@ def _states(states: Iterable[str], units: Mapping[str, Expr], cited: Citations) 
     """The lines that make the states, each with the unit that it is kept in."""
     for s in states:
         unit = f" {s}/{_number(units[s])}" if s in units else ""
-        yield f"ws.{s} = np.zeros_like(w){cited.note(f'{s}_next')}{unit}"
+        yield f"ws.{s} = _zeros(len(w), w.dtype){cited.note(f'{s}_next')}{unit}"
     state = "".join(f', "{s}": ws.{s}' for s in states)
     yield f'ws.state = {{"t": ws.t{state}}}'
     kept = ", ".join(f'"{s}": {_number(k)}' for s, k in units.items())

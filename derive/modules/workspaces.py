@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from derive.code.early import early
+from derive.code.known_blocks import with_known_blocks
 from derive.code.lowering import BATCH, lower
 from derive.code.named_views import named
 from derive.code.numpy_printer import allocation
@@ -54,7 +55,7 @@ def training(
     others = tuple(t for t in gradients.cotangents.values() if t not in cotangents)
     x_bar = gradients.cotangents.get("x", "")
     forward_section, *later_sections = derivatives.sections
-    program = reassociated(stabilize(gradients.program, accuracy))
+    program = with_known_blocks(reassociated(stabilize(gradients.program, accuracy)))
     program, moved = early(program, forward_section)
     sections = (forward_section | moved, *later_sections)
     following = tuple(s.next for s in network.states)

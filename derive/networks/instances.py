@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sympy import Add, Expr, Integer, Mul, S, Symbol
@@ -49,26 +49,36 @@ class Names:
 
     tensors: set[str]
     sizes: dict[str, Expr] = field(default_factory=lambda: {BATCH.name: BATCH.size})
+    same: dict[Expr, list[str]] = field(default_factory=lambda: {BATCH.size: [BATCH.name]})
+    begin: dict[str, int] = field(default_factory=dict)  # no `base_k` is free below this k
 
     def index(self, preferred: str, size: Expr, used: Iterable[Index]) -> Index:
         """An axis of that size: as preferred, or a name that has the size already, or a new one."""
         taken = {i.name for i in used}
-        same = (name for name, s in self.sizes.items() if s == size)
-        numbered = (f"{preferred}_{k}" for k in itertools.count(1))
-        for name in itertools.chain([preferred], same, LETTERS, numbered):
+        same = self.same.setdefault(size, [])
+        for name in itertools.chain([preferred], same, LETTERS, self.numbered(preferred)):
             free = name not in taken and name not in self.tensors
             if free and self.sizes.get(name, size) == size:
-                self.sizes[name] = size
+                if name not in self.sizes:
+                    self.sizes[name] = size
+                    same.append(name)
                 return Index(name, size)
         raise AssertionError("numbered names have no end")
 
     def tensor(self, name: str) -> str:
         """The name, or with a number the first that is free."""
-        numbered = (f"{name}_{k}" for k in itertools.count(1))
-        candidates = itertools.chain([name], numbered)
+        candidates = itertools.chain([name], self.numbered(name))
         chosen = next(c for c in candidates if c not in self.tensors and c not in self.sizes)
         self.tensors.add(chosen)
         return chosen
+
+    def numbered(self, base: str) -> Iterator[str]:
+        """`base_1`, `base_2`, ...: all that name no tensor and no index yet, and maybe others."""
+        k = self.begin.get(base, 1)
+        while (name := f"{base}_{k}") in self.tensors or name in self.sizes:
+            k += 1
+        self.begin[base] = k
+        return (f"{base}_{k}" for k in itertools.count(k))
 
 
 @dataclass(frozen=True)
@@ -161,7 +171,8 @@ class _Building:
                 sizes = [i.size for i in group]
                 if [i.size for i in self.merged] != sizes:
                     raise DeriveError(f"{name} does not fit: {described(value)}")
-            self.has_size(axis, Mul(*(i.size for i in group)), value.source)
+            whole = group[0].size if len(group) == 1 else Mul(*(i.size for i in group))
+            self.has_size(axis, whole, value.source)
             # The formula's own letter where it has that size: equal layers then read alike.
             own = Index(axis.name, self.sizes[axis.size])
             known = self.names.sizes.get(own.name) == own.size

@@ -47,25 +47,26 @@ def derive(network: Network, second_order: bool) -> Derivatives:
     """All derivatives of a network; that of its gradient only if asked for."""
     loss, output = network.program.results[0], network.output.name
     parameters = tuple(p.tensor for p in network.parameters)
-    program = _normal(network.program)
-    answering = needed(program, (loss, output)).equations
-    program = replace(program, equations=_first(answering, program.equations))
+    trained = _normal(network.program)
+    answering = needed(trained, (loss, output)).equations
+    program = replace(trained, equations=_first(answering, trained.equations))
     by = (*parameters, *(["x"] if network.input.kind == "real" else []), output)
     swept = with_numbers(reverse(program, by, {loss: S.One}))
     backward = replace(swept.forward, equations=swept.backward)
     start = needed(backward, (swept.cotangents[output],)).equations
-    trained = needed(backward, tuple(swept.cotangents[p] for p in parameters)).equations
-    ordered = _first(start, _first(trained, swept.backward))
+    training = needed(backward, tuple(swept.cotangents[p] for p in parameters)).equations
+    ordered = _first(start, _first(training, swept.backward))
     gradients = replace(swept, backward=ordered)
     renewed = _targets(program.equations) - _targets(answering)
     sections = (
         _targets(swept.forward.equations) - renewed,
         renewed,
         _targets(start),
-        _targets(trained) - _targets(start),
-        _targets(swept.backward) - _targets(trained) - _targets(start),
+        _targets(training) - _targets(start),
+        _targets(swept.backward) - _targets(training) - _targets(start),
     )
-    inference = _normal(network.inference)
+    same = network.inference == network.program
+    inference = trained if same else _normal(network.inference)
     return Derivatives(
         gradients,
         sections,

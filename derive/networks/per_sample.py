@@ -19,6 +19,7 @@ from sympy import Expr, S
 from derive.gradients.derivation import Gradients
 from derive.gradients.normal_form import needed
 from derive.language.functions import where
+from derive.language.likeness import Memory, Pattern, likeness
 from derive.language.notation import Access, DeriveError, Equation, Index, Program, Reduce, accesses
 
 
@@ -75,6 +76,10 @@ class _Separate:
         reading = {e.target: {a.tensor for a in accesses(e.body)} for e in program.equations}
         while more := {t for t, read in reading.items() if read & self.varying} - self.varying:
             self.varying |= more
+        self.kinds = {
+            t: (t in self.varying, tuple(map(self.counts, axes))) for t, axes in self.axes.items()
+        }
+        self.first: Memory[Pattern] = Memory()  # the bodies for the first of those alike
 
     def counts(self, index: Index) -> bool:
         """Whether an index counts samples."""
@@ -87,7 +92,20 @@ class _Separate:
         if recurrence is not None:
             recurrence = replace(recurrence, initial=self.of_one(recurrence.initial))
         indices = (self.batch, *(i for i in e.indices if not self.counts(i)))
-        return replace(e, indices=indices, body=self.of_one(e.body), recurrence=recurrence)
+        return replace(e, indices=indices, body=self.body(e), recurrence=recurrence)
+
+    def body(self, e: Equation) -> Expr:
+        """The right side, with other names that of the first like it.
+
+        Exact, because no more is looked at than which axes count samples, and what varies.
+        """
+        like = likeness((e.access, e.body, self.batch))
+        key = (like.in_sizes, tuple([self.kinds.get(name.name) for name in like.names]))
+        first = self.first.get(key)
+        if first is None:
+            first = self.first[key] = Pattern((self.of_one(e.body),), like.names)
+        (body,) = first(like.names)
+        return body
 
     def of_one(self, e: Expr) -> Expr:
         """An expression where the batch is one sample."""

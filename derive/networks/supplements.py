@@ -116,7 +116,8 @@ def _beside(
     equations = []
     for e in needed(program, results).equations:
         home = known[e.target].origin or e.target if e.target in same else ""
-        equations.append(replace(e, origin=home if home in same else e.origin))
+        origin = home if home in same else e.origin
+        equations.append(e if e.origin == origin else replace(e, origin=origin))
     cited = {e.origin or e.target for e in equations}
     numbers = {t: page.numbers[t] for t in cited & same if t in page.numbers}
     others = tuple(e for e in own.shown if e.target in cited and e.target not in numbers)

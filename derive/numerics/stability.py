@@ -34,7 +34,16 @@ from derive.gradients.calculus import flat_position
 from derive.gradients.normal_form import fresh, names
 from derive.gradients.reuse import reused, value_at, values_of, with_term
 from derive.language.functions import and_, eq, lt, maximum, minimum, ne, rounded, where
-from derive.language.notation import Access, Equation, Index, Program, Reduce, accesses, indices
+from derive.language.notation import (
+    Access,
+    Equation,
+    Index,
+    Program,
+    Reduce,
+    accesses,
+    holds,
+    indices,
+)
 from derive.language.scans import elsewhere, groups, in_order, recurrence
 from derive.numerics.stable_forms import exponents_of, one_signed, stable
 from derive.numerics.training_forms import cheap
@@ -148,7 +157,8 @@ class _Exact:
         return visit(term)
 
     def meaning(self, a: Access) -> Expr:
-        return value_at(self.definitions[a.tensor], a)
+        definition = self.definitions[a.tensor]
+        return definition.body if a.indices == definition.indices else value_at(definition, a)
 
     def cancels(self, a: Access, e: Expr, term: Expr) -> bool:
         """Whether reading `a` within `e`, a sum or an exponential, would lose what is asked for."""
@@ -162,11 +172,11 @@ class _Exact:
                 a.indices[-1], Access
             )
             return self.has_target(e) or (complement and self.keeps_digits)
-        if not exponents_of(definition.body):
-            return False
         if isinstance(e, Pow):  # sigmoid(-800), which is 0, to the power 1/2
-            return a == e.base and not e.exp.is_Integer
-        return self.loses(a, definition, e, term)
+            lost = a == e.base and not e.exp.is_Integer
+        else:
+            lost = self.loses(a, definition, e, term)
+        return lost and bool(exponents_of(definition.body))
 
     def loses(self, a: Access, definition: Equation, e: Expr, term: Expr) -> bool:
         number = any(part.is_Number for part in e.args)
@@ -178,8 +188,11 @@ class _Exact:
 
     def shares(self, a: Access, e: Expr) -> bool:
         """Whether `e` reads, beside `a`, what `a` is computed from."""
-        inputs = set(accesses(self.meaning(a)))
-        return bool(inputs & set(accesses(e.xreplace({a: _BLANK}))))
+        read = tuple(accesses(e))
+        if any(not isinstance(i, Index) for x in read for i in x.indices):
+            read = tuple(accesses(e.xreplace({a: _BLANK})))  # without those within an index of `a`
+        beside = {x for x in read if x != a}
+        return bool(beside) and not beside.isdisjoint(accesses(self.meaning(a)))
 
     def reads_logsumexp(self, e: Expr) -> bool:
         targets = {s.equation.target for s in self.shifted}
@@ -201,7 +214,10 @@ class _Exact:
                         e = Mul(base**f.exp, *(g for g in e.args if g is not f))
             return e.func(*map(visit, e.args))
 
-        return visit(term) if term.has(Pow) else term
+        if not holds(term, (Pow,)):
+            return term
+        read = (p for p in term.atoms(Pow) if isinstance(p.base, Access))
+        return visit(term) if any(p.exp.is_negative for p in read) else term
 
     def vanishes(self, product: Mul, norm: Access) -> bool:
         """Whether a factor is 0 where the norm is: one of the terms whose squares it sums."""
@@ -374,6 +390,8 @@ def _held(e: Expr) -> Expr:
 
 
 def with_term_of(equation: Equation, term: Expr) -> Equation:
+    if term is equation.term:
+        return equation
     return replace(equation, body=with_term(equation, term))
 
 

@@ -39,7 +39,7 @@ from derive.gradients.identities import softplus
 from derive.gradients.lengths import LARGEST
 from derive.gradients.shortest import renamed
 from derive.language.functions import Named, lt, maximum, minimum, rounded, where
-from derive.language.notation import Access, Reduce
+from derive.language.notation import REMEMBERED, Access, Reduce, holds
 from derive.numerics.branches import GROWING, within
 from derive.numerics.differences import (
     conjugate,
@@ -67,9 +67,10 @@ from derive.numerics.polynomial_forms import compensated, farthest, homogeneous
 ZERO, ONE = Integer(0), Integer(1)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def stable(e: Expr) -> Expr:
     """An equal expression that floating point gets right; accesses and reductions stay."""
-    if not e.atoms(*_RISKY):
+    if not holds(e, _RISKY):
         return e
     (plain,), back = renamed((e,))
     return _stable(plain).xreplace(back)
@@ -77,7 +78,7 @@ def stable(e: Expr) -> Expr:
 
 @lru_cache(maxsize=4096)
 def _stable(e: Expr) -> Expr:
-    if not e.args or isinstance(e, rounded | Access | Reduce) or not e.atoms(*_RISKY):
+    if not e.args or isinstance(e, rounded | Access | Reduce) or not holds(e, _RISKY):
         return e
     if e.has(erf, erfc):
         form = _by_normal_tail(e)

@@ -47,7 +47,7 @@ from derive.gradients.identities import sigmoid, softplus
 from derive.gradients.lengths import LARGEST
 from derive.gradients.shortest import renamed
 from derive.language.functions import Named, maximum, minimum, rounded, where
-from derive.language.notation import Access, Reduce
+from derive.language.notation import REMEMBERED, Access, Reduce, holds
 from derive.numerics.pairs import in_exponentials, plain_logarithm, quotient
 from derive.numerics.stable_forms import exponents_of, stable
 
@@ -57,9 +57,10 @@ W, E = Symbol("W", positive=True), Symbol("E", positive=True)
 _ROOM = (exp, expm1, tanh, sinh, cosh, log, log1p, Named, where, erf, erfc)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def cheap(e: Expr) -> Expr:
     """An equal expression with fewer passes; what is left to make stable is no `rounded`."""
-    if not e.atoms(*_ROOM):
+    if not holds(e, _ROOM):
         return e
     (plain,), back = renamed((e,))
     return _cheap(_written_out(plain)).xreplace(back)
@@ -76,7 +77,7 @@ def _written_out(e: Expr) -> Expr:
 
 @lru_cache(maxsize=4096)
 def _cheap(e: Expr) -> Expr:
-    if not e.args or isinstance(e, rounded | Access | Reduce) or not e.atoms(*_ROOM):
+    if not e.args or isinstance(e, rounded | Access | Reduce) or not holds(e, _ROOM):
         return e
     rule = RULES.get(e.func)
     form = rule(e) if rule else None

@@ -128,9 +128,9 @@ class Chains:
         for item in self.items:
             target = item[0].target
             number = there.numbers.get(target)
-            found = page.patterns.get(_pattern(item, names))
             if number is not None and number == here.numbers.get(target):
                 continue
+            found = page.patterns.get(_pattern(item, names))
             if found is not None:
                 self.referred[target] = found
             else:

@@ -25,7 +25,7 @@ from typing import Any
 from sympy import Add, Expr, Mul
 from sympy.core.function import Function
 
-from derive.gradients.calculus import CHAIN_RULE
+from derive.gradients.calculus import CHAIN_RULE, Step
 from derive.gradients.derivation import Gradients
 from derive.gradients.folding import inserted
 from derive.gradients.identities import u
@@ -103,11 +103,12 @@ def four_equations(gradients: Gradients) -> tuple[Law, ...]:
     backward = {e.target: e for e in gradients.backward}
     if not all(bars.get(layer.z.target) in backward for layer in layers):
         return ()
+    begun = {(s.before.target, s.after.target): s for s in gradients.steps if s.rule == CHAIN_RULE}
     letters: dict[Expr, str] = {}
     found: list[Law] = []
     for number, layer in reversed(tuple(enumerate(layers, 1))):
         name = "BP1" if number == len(layers) else "BP2"
-        found.append(_error(name, number, layer, gradients, backward, letters))
+        found.append(_error(name, number, layer, gradients, backward, begun, letters))
     for name, tensors in (
         ("BP3", [layer.bias for layer in layers]),
         ("BP4", [layer.weights for layer in layers]),
@@ -151,13 +152,14 @@ def _error(
     layer: Dense,
     gradients: Gradients,
     backward: Mapping[str, Equation],
+    begun: Mapping[tuple[str, str], Step],
     letters: dict[Expr, str],
 ) -> Law:
     """`delta_l` by the chain rule through the activation, and as it was derived."""
     delta = backward[gradients.differentiated[layer.z.target]]
     if layer.activation is None:
         return Law(name, number, (delta,), _numbers(gradients, delta.target))
-    given, general = _through(layer.activation, delta.target, gradients)
+    given, general = _through(begun[layer.activation.target, delta.target])
     a_bar = gradients.differentiated.get(layer.activation.target, "")
     parts = {a_bar: backward[a_bar]} if a_bar in backward else {}
     function, functions = _prime(general, letters)
@@ -170,13 +172,8 @@ def _error(
     return Law(name, number, kept, _numbers(gradients, delta.target, *parts), functions)
 
 
-def _through(activation: Equation, bar: str, gradients: Gradients) -> tuple[Expr, Expr]:
+def _through(step: Step) -> tuple[Expr, Expr]:
     """The cotangent that a chain-rule step passes through `a = f(z)`, and `f(u)`."""
-    (step,) = (
-        s
-        for s in gradients.steps
-        if s.rule == CHAIN_RULE and s.after.target == bar and s.before.target == activation.target
-    )
     body = step.after.body
     factors = Mul.make_args(body.term if isinstance(body, Reduce) else body)
     (partial,) = (f for f in factors if isinstance(f, Partial))

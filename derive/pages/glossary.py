@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from sympy import Expr, S, Symbol, exp, log
+from sympy import Expr, S, Symbol, Tuple, exp, log
 from sympy.core.function import Function
 
 from derive.gradients.calculus import contribution
@@ -164,9 +164,14 @@ def _symbol_rows(chains: Chains, public: Mapping[str, str]) -> Iterator[tuple[Pr
         tensors.append(Equation(t.name, t.axes, Symbol(role)))
     shown = [e for e in gradients.shown if e.target not in own]
     tensors += [replace(e, body=Symbol("computed")) for e in shown]
-    for e, same in alike(tensors, lambda e: (e,)):
+    for e, same in alike(tensors, lambda e: (e, _shape(e))):
         names = [f"`{public.get(t, t)}`" for t in (e.target, *same.targets)]
         yield _symbol_row(chains, e, same, _several(names))
+
+
+def _shape(e: Equation) -> Equation:
+    """What a row says besides: how long the axes are."""
+    return Equation("shape", (), Tuple(*(i.size for i in e.indices)))
 
 
 def _symbol_row(chains: Chains, e: Equation, same: Likewise, name: Prose) -> tuple[Prose, ...]:
@@ -195,10 +200,10 @@ def functions(chains: Chains, others: Iterable[Equation]) -> Iterator[Section]:
     found: dict[type[Named], None] = {}
     reductions = set()
     for e in (*gradients.shown, *(s.after for s in gradients.steps), *others):
-        found |= dict.fromkeys(
-            sorted({type(f) for f in e.body.atoms(Named)}, key=lambda c: c.__name__)
-        )
-        reductions |= {r.op for r in e.body.atoms(Reduce)}
+        parts = e.body.atoms(Named, Reduce)
+        named = {type(f) for f in parts if isinstance(f, Named)}
+        found |= dict.fromkeys(sorted(named, key=lambda c: c.__name__))
+        reductions |= {r.op for r in parts if isinstance(r, Reduce)}
     stated: list[tuple[Expr, Expr]] = [(f(*f.parameters), f.formula) for f in found]
     if "logsumexp" in reductions:
         k = Index("k")

@@ -9,8 +9,9 @@ The class of a line names the equations cited there, so that these and the line 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import escape
 
 from pygments.lexers.python import PythonLexer
@@ -29,6 +30,9 @@ _CLASSES = (
     (Name.Class, "f"),
     (Name.Decorator, "f"),
 )
+_LEXER = PythonLexer(stripnl=False, ensurenl=False)
+_NUMBER = re.compile("[0-9]+")
+_ANY = "1011011101"  # in a piece whose numbers count for nothing: each of them
 GROUP = 14  # equations, about as many as there are groups
 _CITATION = re.compile(r"(?<=# )\([0-9l*+-]+\)")
 
@@ -80,12 +84,35 @@ def listing(code: Code, homes: Mapping[str, str]) -> str:
 
 def _lines(text: str) -> list[str]:
     """The lines as HTML; a token on several lines is on each of them an element of its own."""
+    return [line for piece in _pieces(text) for line in _highlighted(piece)]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The lines, those together that a string in triple quotes goes over."""
+    piece = ""
+    for line in text.splitlines(keepends=True):
+        piece += line
+        if piece.count('"""') % 2 == 0:
+            yield piece
+            piece = ""
+    yield from [piece] * bool(piece)
+
+
+def _highlighted(piece: str) -> list[str]:
+    """The lines of a piece; of pieces that differ in numbers alone the lexer reads one."""
+    lines = _shape(_NUMBER.sub(_ANY, piece))
+    numbers = iter(_NUMBER.findall(piece))
+    return [re.sub(_ANY, lambda _: next(numbers), line) for line in lines]
+
+
+@lru_cache(maxsize=4096)
+def _shape(piece: str) -> tuple[str, ...]:
     lines = [""]
-    for kind, value in PythonLexer(stripnl=False, ensurenl=False).get_tokens(text):
+    for kind, value in _LEXER.get_tokens(piece):
         first, *others = (_element(kind, part) for part in value.split("\n"))
         lines[-1] += first
         lines += others
-    return lines if lines[-1] else lines[:-1]
+    return tuple(lines if lines[-1] else lines[:-1])
 
 
 def _element(kind: _TokenType, text: str) -> str:

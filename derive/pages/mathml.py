@@ -14,17 +14,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import unescape
+from itertools import count
 from xml.etree.ElementTree import Element
 
 from latex2mathml.converter import convert_to_element
 
 from derive.pages.math_rows import SLOT, Item, boxed, leaf_item, operator_item, row
 from derive.pages.math_symbols import CHARACTERS, INNER, Sign
-from derive.pages.math_tokens import Tokens
+from derive.pages.math_tokens import Tokens, UnknownLatex
 
 _ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2, "munder": 2, "munderover": 3}
 _LIMITS = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 _PRIMES = "′″‴"
+# Numbers of more than one digit that are no part of a name or a decimal, and what stands for them.
+_NUMBER = re.compile(r"(?:(?<=[_^]\{)|(?<![^( ]))[1-9][0-9]+(?![^)} ])")
+_STANDING = re.compile(r"1011011101([0-9]{6})")
 _LAYER = re.compile(r"\([\d,]+\)")
 
 # The height of a delimiter: as latex2mathml has it, as TeX has it.
@@ -47,13 +51,25 @@ _DESCENDING = frozenset("gjpqyfQJβγζηµμξρςφϕχψ")
 _CAPITAL = "0.66em"
 
 
-@lru_cache(maxsize=16384)
 def mathml(latex: str, display: bool = False) -> str:
     """One `<math>` element, for HTML; `display` sets it in display style, yet within its line.
+
+    Formulas that differ in the numbers of layers alone, or of elements, are read once.
 
     Raises:
         UnknownLatex: not all of the formula would be shown.
     """
+    numbers = _NUMBER.findall(latex)
+    places = count()
+    shape = _NUMBER.sub(lambda _: f"1011011101{next(places):06}", latex)
+    try:
+        return _STANDING.sub(lambda found: numbers[int(found[1])], _written(shape, display))
+    except UnknownLatex:
+        return _written(latex, display)  # whose message has the formula's own numbers
+
+
+@lru_cache(maxsize=16384)
+def _written(latex: str, display: bool) -> str:
     style = ' displaystyle="true"' if display else ""
     tokens = Tokens(latex)
     items = _Writer(tokens).items(convert_to_element(tokens.prepared())[0])
