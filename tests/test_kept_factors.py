@@ -14,8 +14,9 @@ from derive.code.joined_factors import joined
 from derive.code.known_blocks import with_known_blocks
 from derive.gradients.normal_form import flatten
 from derive.language.formula import parse
+from derive.language.functions import le, lt, where
 from derive.language.interpreter import evaluate
-from derive.language.notation import Program, accesses
+from derive.language.notation import Access, Equation, Index, Program, Tensor, accesses
 from derive.language.text_printer import text
 from derive.numerics.stability import stabilize
 
@@ -87,17 +88,24 @@ def test_blocks_are_read_from_the_first_tensor_that_has_them() -> None:
     assert first not in text(found[first])
 
 
-def test_a_block_of_another_shape_is_another_block() -> None:
-    """That r*g is in every column of b, too, makes it none of a's."""
-    program = flatten(parse(SHAPES, sizes={"n": 3, "m": 4}))
-    changed = with_known_blocks(replace(program, results=("a", "b")))
-    assert changed.equations == program.equations
+def blocks_of(target: str, axes: tuple[Index, ...], other: str) -> Equation:
+    """target[m,...] = r[m]*g[m] where m < 2, and other[m-2,...] elsewhere."""
+    m, *rest = axes
+    first = where(lt(m, 2), Access("r", m) * Access("g", m), 0)
+    return Equation(target, axes, first + where(le(0, m - 2), Access(other, m - 2, *rest), 0))
 
 
-SHAPES = """
-a[m] = where(m < 2, r[m]*g[m], 0) + where(2 <= m, q[m-2], 0)
-b[m,n] = where(m < 2, r[m]*g[m], 0) + where(2 <= m, p[m-2,n], 0)
-"""
+@pytest.mark.parametrize(("size", "rank", "read"), [(4, 1, True), (4, 2, False), (5, 1, False)])
+def test_blocks_of_a_shape_are_the_same_and_of_another_not(
+    size: int, rank: int, read: bool
+) -> None:
+    """That r*g is in every column of b, or where b is longer, makes it none of a's."""
+    m, n, other = Index("m", 4), Index("n", 3), Index("m", size)
+    equations = (blocks_of("a", (m,), "q"), blocks_of("b", (other, n)[:rank], "p"))
+    inputs = (Tensor("r", (m,)), Tensor("g", (m,)), Tensor("q", (m,)))
+    inputs += (Tensor("p", (other, n)[:rank]),)
+    changed = with_known_blocks(Program(equations, inputs, results=("a", "b")))
+    assert ("a" in {x.tensor for x in accesses(changed.equation("b").body)}) == read
 
 
 def test_what_stays_within_a_choice() -> None:

@@ -127,6 +127,7 @@ class _Run:
             self.clock.reported = []
             self.space |= zip(own.values(), given, strict=True)
             with np.errstate(all="ignore" if s.quiet else None):
+                # The compiler's own text, too: its names are "__0", "__1".
                 exec(_compiled(text), self.space)  # noqa: S102
             self.known[key] = tuple(self.clock.reported)
             if s.fresh:
