@@ -84,7 +84,13 @@ def _arguments() -> argparse.Namespace:
     names = {*PARTS, *(n for w in WORKLOADS for n in (w.name, w.letter))}
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help=f"parts ({', '.join(PARTS)}) and workloads")
+    workloads = ", ".join(f"{w.letter} or {w.name}" for w in WORKLOADS)
+    add(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"parts ({', '.join(PARTS)}) and workloads ({workloads})",
+    )
     add("--quick", action="store_true", help="five rounds")
     add(
         "--one-core",
@@ -92,7 +98,9 @@ def _arguments() -> argparse.Namespace:
         help="all on one core, in processor time: for a busy machine",
     )
     add("--rounds", type=int, default=9, help="quiet rounds that are wanted (9)")
-    add("--without", nargs="+", default=[], metavar="PEER", help="leave out: compiled, autograd")
+    add(
+        "--without", nargs="+", default=[], metavar="PEER", help="leave these out, such as compiled"
+    )
     add("--reference", type=Path, metavar="FILE", help="a column more: make(letter) in a file")
     add("--write", action="store_true", help="write RESULTS.md from a part, too")
     given = parser.parse_args()

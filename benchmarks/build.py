@@ -23,8 +23,10 @@ LIMIT = 60.0  # seconds
 CASES = {
     "derive, module, distinct layers": ("module", "distinct"),
     "derive, module, repeated layers": ("module", "repeated"),
+    "derive, module, repeat = layers": ("module", "repeat"),
     "derive, module and pages, distinct": ("pages", "distinct"),
     "derive, module and pages, repeated": ("pages", "repeated"),
+    "derive, module and pages, repeat": ("pages", "repeat"),
     "JAX, trace and compile, distinct": ("jax", "distinct"),
     "JAX, trace and compile, repeated": ("jax", "repeated"),
     "torch.compile, first step, distinct": ("torch", "distinct"),
@@ -61,6 +63,8 @@ def _seconds(limit: float, *arguments: str) -> str:
 
 def spec(layers: int, widths: str) -> str:
     """A stack of dense layers; distinct ones have the widths 9, 10, 11, ..."""
+    if widths == "repeat":
+        return spec(1, "repeated").replace("[loss]", f"repeat = {layers}\n[loss]")
     sizes = [8 + (k + 1) * (widths == "distinct") for k in range(layers)]
     table = '[[layers]]\ntype = "dense"\nactivation = "relu"\nunits = {}\n'
     return (

@@ -22,17 +22,20 @@ class Section:
 
 STEP = """\
 Our time for a training step divided by the peer's, within the same round: below 1 we are faster.
-Median, and below it the range over the quiet rounds. PyTorch is eager, with Adam(fused=True);
-compiled is torch.compile; JAX is one jitted function with donated state; sklearn is the inside of
-MLPClassifier's loop; NumPy is a textbook's; products are the bare matrix products of a step. Every
-peer has the best of its settings."""
+Median, and below it the range over the quiet rounds, those in which other programs took less than
+a quarter of a core. PyTorch is eager, with Adam(fused=True); compiled is torch.compile; JAX is one
+jitted function with donated state; sklearn is the inside of MLPClassifier's loop; NumPy is a
+textbook's; products are the bare matrix products of a step. Every peer has the best of its
+settings."""
 INFERENCE = """\
-The network's output in inference mode for one sample and for 256, as above, by forward. predict:
-its time divided by that of Model.predict, which gives labels and keeps its arrays."""
+The network's output in inference mode for one sample and for 256, as above, by forward, called
+again with the same parameters. predict: its time divided by that of Model.predict, which gives
+labels."""
 MEMORY = """\
 temporary: what a steady step of ours allocates beside its workspace, at its peak. growth: what is
-left of it after 1,000 steps. arrays: parameters, gradients, optimizer state, batch and what a step
-needs, at the peak, counted array by array. resident: how much the process grew at its peak."""
+left of it after 1,000 steps. arrays: parameters, gradients, optimizer state, what a step needs, and
+the caller's batch once, at the peak, array by array. resident: how much the process grew at its
+peak."""
 BUILD = "From a spec, or a function, to code that runs; each once, in a process of its own."
 
 

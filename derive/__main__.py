@@ -31,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
 
     c = wanted.add_parser("generate", help="write the module and the derivation of each spec")
     c.add_argument("specs", nargs="+", type=Path, metavar="SPEC", help="a network, as TOML")
-    c.add_argument("--out", type=Path, default=Path("generated"), help="the folder to write to")
+    c.add_argument(
+        "--out", type=Path, default=Path("generated"), help="the folder to write to (generated)"
+    )
     c.add_argument("--md", action="store_true", help="write the derivations as Markdown, too")
     c.add_argument("--pdf", action="store_true", help="typeset the derivations (needs pdflatex)")
 

@@ -43,7 +43,9 @@ class Row:
         return not self.fault
 
     def __str__(self) -> str:
-        name = self.operand if len(self.operand) <= 26 else self.operand[:25] + "~"
+        name = self.operand
+        if len(name) > 26:
+            name = f"{name[:12]}~{name[-13:]}"
         shape = "x".join(map(str, self.shape)) or "scalar"
         counts = f"{self.compared:>8} {self.kinks:>6}"
         line = f"{name:<26} {shape:>12} {counts} {self.largest:>9.2e} {self.error:>8.1e}"

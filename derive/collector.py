@@ -19,5 +19,9 @@ def deferred() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            # The young count as old now, or the next object would set off a walk over them all.
+            gc.freeze()
+            gc.unfreeze()
         if was_on:
             gc.enable()

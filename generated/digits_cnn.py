@@ -43,7 +43,7 @@ which holds there; of equal elements the first in index order takes the whole co
 A gradient on a batch of 32 takes 58.9 million floating-point operations and moves 25.9 million
 bytes.
 
-A training step on a batch of 32 works in 1,522,036 bytes of memory, which it uses again at every
+A training step on a batch of 32 works in 1,319,796 bytes of memory, which it uses again at every
 step, beside 40,104 bytes of parameters, 40,104 of their cotangents and 80,208 of the state of
 adam.
 """
@@ -58,6 +58,7 @@ import importlib
 import importlib.util
 import json
 import math
+import operator
 import os
 import sys
 import time
@@ -89,8 +90,10 @@ ARRAYS = {**PARAMETERS, **STATES}  # all that `params` holds
 SIZE = sum(math.prod(shape) for shape in PARAMETERS.values())  # 10,026
 THREADS = 1  # threads that share a batch in training, where nothing else is said
 NOT_SHARED = "mu_2 depends on several samples at once: mu_2[j] = mean[n,p,q](z_1[n,p,q,j])"
-ANSWERED = 256  # samples that are answered at once, more in turn; None: all
-MEASURED = 256  # and those whose loss is computed at once
+ANSWERED = 32  # samples that are answered at once, more in turn; None: all
+MEASURED = 32  # and those whose loss is computed at once
+ANSWERING = 2  # threads that share an answer in turn
+KEPT = 1024  # samples; arrays for as many are kept for the next answer
 INPUT = {"name": "x", "axes": ("N", 8, 8, 1), "below": None}
 TARGET = {"name": "y", "axes": ("N",), "below": 10}
 
@@ -123,10 +126,11 @@ def init(seed=0):
 
 
 def forward(params, x):
-    """The output z_8 in inference mode."""
-    p, dtype = _held(params, ARRAYS)
-    x, sizes = _fitting(x, INPUT, {})
-    return _joined(_Answers(p, dtype).each(x, sizes, ANSWERED, lambda z, ws, rows: np.array(z)))
+    """The output z_8 in inference mode.
+
+    The arrays of `params`, and those to work in, are kept for the next call with the same ones.
+    """
+    return _answers(params).read(x, np.array)
 
 
 def value_and_grad(params, x, y, seed=None, sample_weight=None):
@@ -148,8 +152,8 @@ def input_grad(params, x, y, seed=None):
     w = _flat(params, PARAMETERS)
     x, y, sizes = _batch(x, y)
     ws = Training(w, np.zeros(SIZE, w.dtype), **sizes)
-    ws.x_bar = np.empty_like(ws.x)
     _gradients(ws, x, y, seed)
+    ws.x_bar = np.empty_like(ws.x)
     input_arrays(ws)
     input_pass(ws)
     return ws.x_bar
@@ -225,84 +229,82 @@ class Training:
         ws.z_3 = ws.slot_1[:2048*N].reshape(8, 32, 8, N)
         ws.x_hat_4 = ws.slot_1[:2048*N].reshape(8, 32, 8, N)
         ws.z_3_bar = ws.slot_1[:2048*N].reshape(8, 32, 8, N)
-        ws.slot_2 = _empty(4608, dtype)
-        ws.t_3 = ws.slot_2[:128].reshape(8, 16)
-        ws.t_17 = ws.slot_2[:256].reshape(8, 32)
-        ws.t_39 = ws.slot_2[:256].reshape(8, 32)
-        ws.t_40 = ws.slot_2[:256].reshape(8, 32)
-        ws.t_43 = ws.slot_2[:256].reshape(8, 32)
-        ws.t_51 = ws.slot_2[:4608].reshape(3, 3, 16, 32)
-        ws.t_52 = ws.slot_2[:4608].reshape(16, 3, 3, 32)
-        ws.t_64 = ws.slot_2[:128].reshape(8, 16)
-        ws.t_65 = ws.slot_2[:128].reshape(8, 16)
-        ws.t_68 = ws.slot_2[:128].reshape(8, 16)
-        ws.t_69 = ws.slot_2[:1152].reshape(8, 3, 3, 1, 16)
         ws.mu_2 = _empty((16,), dtype)
         ws.running_mean_next_2 = ws.mu_2
         ws.var_2 = _empty((16,), dtype)
         ws.running_var_next_2 = ws.var_2
         ws.t_5 = _empty((16,), dtype)
-        ws.x_hat_2 = _empty((8, 16, 8, N), dtype)
-        ws.z_1_bar = ws.x_hat_2
-        ws.y_2 = _empty((8, 16, 8, N), dtype)
-        ws.a_2 = ws.y_2
-        ws.slot_8 = _empty(1024*N, dtype)
-        ws.t_7 = ws.slot_8[:768*N].reshape(2, 3, 16, 8, N)
-        ws.t_14 = ws.slot_8[:768*N].reshape(2, 3, 16, 8, N)
-        ws.y_5 = ws.slot_8[:512*N].reshape(4, 32, 4, N)
-        ws.y_6 = ws.slot_8[:512*N].reshape(4, 32, 4, N)
-        ws.t_24 = ws.slot_8[512*N:1024*N].reshape(4, 4, 32, N)
-        ws.t_25 = ws.slot_8[:512*N].reshape(4, 128, N)
-        ws.v_7_bar = ws.slot_8[:512*N].reshape(512, N)
-        ws.t_37 = ws.slot_8[:1024*N].reshape(8, 32, 4, N)
-        ws.a_2_bar = ws.slot_8[:1024*N].reshape(8, 16, 8, N)
-        ws.y_2_bar = ws.slot_8[:1024*N].reshape(8, 16, 8, N)
-        ws.x_hat_2_bar = ws.slot_8[:1024*N].reshape(8, 16, 8, N)
-        ws.slot_9 = _empty(2048*N, dtype)
-        ws.t_10 = ws.slot_9[:1920*N].reshape(5, 3, 16, 8, N)
-        ws.t_18 = ws.slot_9[:2048*N].reshape(32, 8, 8, N)
-        ws.y_4 = ws.slot_9[:2048*N].reshape(8, 32, 8, N)
-        ws.a_4 = ws.slot_9[:2048*N].reshape(8, 32, 8, N)
-        ws.t_53 = ws.slot_9[:384*N].reshape(16, 3, 8, N)
-        ws.t_56 = ws.slot_9[:1152*N].reshape(3, 16, 3, 8, N)
-        ws.t_60 = ws.slot_9[:384*N].reshape(16, 3, 8, N)
+        ws.slot_5 = _empty(1024*N, dtype)
+        ws.x_hat_2 = ws.slot_5[:1024*N].reshape(8, 16, 8, N)
+        ws.z_1_bar = ws.slot_5[:1024*N].reshape(8, 16, 8, N)
+        ws.slot_6 = _empty(1024*N, dtype)
+        ws.y_2 = ws.slot_6[:1024*N].reshape(8, 16, 8, N)
+        ws.a_2 = ws.slot_6[:1024*N].reshape(8, 16, 8, N)
+        ws.slot_7 = _empty(1024*N, dtype)
+        ws.t_7 = ws.slot_7[:768*N].reshape(2, 3, 16, 8, N)
+        ws.t_14 = ws.slot_7[:768*N].reshape(2, 3, 16, 8, N)
+        ws.y_5 = ws.slot_7[:512*N].reshape(4, 32, 4, N)
+        ws.y_6 = ws.slot_7[:512*N].reshape(4, 32, 4, N)
+        ws.t_24 = ws.slot_7[512*N:1024*N].reshape(4, 4, 32, N)
+        ws.t_25 = ws.slot_7[:512*N].reshape(4, 128, N)
+        ws.v_7_bar = ws.slot_7[:512*N].reshape(512, N)
+        ws.t_37 = ws.slot_7[:1024*N].reshape(8, 32, 4, N)
+        ws.a_2_bar = ws.slot_7[:1024*N].reshape(8, 16, 8, N)
+        ws.y_2_bar = ws.slot_7[:1024*N].reshape(8, 16, 8, N)
+        ws.x_hat_2_bar = ws.slot_7[:1024*N].reshape(8, 16, 8, N)
+        ws.slot_8 = _empty(2048*N, dtype)
+        ws.t_10 = ws.slot_8[:1920*N].reshape(5, 3, 16, 8, N)
+        ws.t_18 = ws.slot_8[:2048*N].reshape(32, 8, 8, N)
+        ws.y_4 = ws.slot_8[:2048*N].reshape(8, 32, 8, N)
+        ws.a_4 = ws.slot_8[:2048*N].reshape(8, 32, 8, N)
+        ws.t_53 = ws.slot_8[:384*N].reshape(16, 3, 8, N)
+        ws.t_56 = ws.slot_8[:1152*N].reshape(3, 16, 3, 8, N)
+        ws.t_60 = ws.slot_8[:384*N].reshape(16, 3, 8, N)
         ws.mu_4 = _empty((32,), dtype)
         ws.running_mean_next_4 = ws.mu_4
         ws.var_4 = _empty((32,), dtype)
         ws.running_var_next_4 = ws.var_4
-        ws.slot_12 = _empty(32, dtype)
-        ws.t_19 = ws.slot_12[:32].reshape(32,)
-        ws.t_66 = ws.slot_12[:16].reshape(16,)
-        ws.t_67 = ws.slot_12[16:32].reshape(16,)
-        ws.slot_13 = _empty(2048*N, bool)
-        ws.t_20 = ws.slot_13[:1024*N].reshape(8, 32, 4, N)
-        ws.t_22 = ws.slot_13[1024*N:1536*N].reshape(4, 32, 4, N)
-        ws.t_23 = ws.slot_13[1536*N:2048*N].reshape(4, 32, 4, N)
-        ws.t_36 = ws.slot_13[1536*N:2048*N].reshape(4, 32, 4, N)
-        ws.t_38 = ws.slot_13[:2048*N].reshape(8, 32, 8, N)
-        ws.t_63 = ws.slot_13[:1024*N].reshape(8, 16, 8, N)
-        ws.slot_14 = _empty(2048*N, dtype)
-        ws.t_21 = ws.slot_14[:1024*N].reshape(8, 32, 4, N)
-        ws.y_5_bar = ws.slot_14[:512*N].reshape(4, 32, 4, N)
-        ws.a_4_bar = ws.slot_14[:2048*N].reshape(8, 32, 8, N)
-        ws.y_4_bar = ws.slot_14[:2048*N].reshape(8, 32, 8, N)
-        ws.x_hat_4_bar = ws.slot_14[:2048*N].reshape(8, 32, 8, N)
-        ws.z_8 = _empty((10, N), dtype)
-        ws.t_26 = _empty((N,), dtype)
-        ws.p = _empty((10, N), dtype)
+        ws.t_19 = _empty((32,), dtype)
+        ws.t_20 = _empty((8, 32, 4, N), bool)
+        ws.slot_13 = _empty(2048*N, dtype)
+        ws.t_21 = ws.slot_13[:1024*N].reshape(8, 32, 4, N)
+        ws.y_5_bar = ws.slot_13[:512*N].reshape(4, 32, 4, N)
+        ws.a_4_bar = ws.slot_13[:2048*N].reshape(8, 32, 8, N)
+        ws.y_4_bar = ws.slot_13[:2048*N].reshape(8, 32, 8, N)
+        ws.x_hat_4_bar = ws.slot_13[:2048*N].reshape(8, 32, 8, N)
+        ws.z_8 = _lent(w_bar[4800:5120], (10, N), dtype)
+        ws.t_26 = _lent(w_bar[5184:5216], (N,), dtype)
+        ws.p = _lent(w_bar[4096:4416], (10, N), dtype)
         ws.z_8_bar = ws.p
-        ws.t_27 = _empty((N,), dtype)
-        ws.t_29 = ws.t_27
-        ws.t_28 = _empty((N,), dtype)
-        ws.t_30 = _empty((N,), np.int64)
-        ws.slot_21 = _empty(32, dtype)
-        ws.t_32 = ws.slot_21[:16].reshape(16,)
-        ws.t_33 = ws.slot_21[:16].reshape(16,)
-        ws.t_34 = ws.slot_21[:32].reshape(32,)
-        ws.t_35 = ws.slot_21[:32].reshape(32,)
-        ws.t_41 = ws.slot_21[:32].reshape(32,)
-        ws.t_42 = _empty((32,), dtype)
-        ws.t_44 = _empty((8, 3, 3, 16, 32), dtype)
+        ws.t_27 = _lent(w_bar[5120:5152], (N,), dtype)
+        ws.t_28 = _lent(w_bar[5216:5248], (N,), dtype)
+        ws.t_29 = _lent(w_bar[5248:5280], (N,), dtype)
+        ws.t_3 = _lent(ws.slot_5[0:16*N], (8, 16), dtype)
+        ws.t_17 = _lent(ws.slot_7[0:16*N], (8, 32), dtype)
+        ws.t_22 = _lent(ws.slot_13[1024*N:1152*N], (4, 32, 4, N), bool)
+        ws.t_23 = _lent(ws.slot_7[512*N:640*N], (4, 32, 4, N), bool)
+        ws.t_30 = _lent(ws.slot_7[512*N:528*N], (N,), np.int64)
+        ws.t_32 = _lent(ws.slot_7[528*N:544*N], (16,), dtype)
+        ws.t_33 = _lent(ws.slot_7[528*N:544*N], (16,), dtype)
+        ws.t_34 = _lent(ws.slot_7[528*N:544*N], (32,), dtype)
+        ws.t_35 = _lent(ws.slot_7[528*N:544*N], (32,), dtype)
+        ws.t_36 = _lent(ws.slot_7[512*N:640*N], (4, 32, 4, N), bool)
+        ws.t_38 = _lent(ws.slot_7[0:512*N], (8, 32, 8, N), bool)
+        ws.t_39 = _lent(ws.slot_7[0:16*N], (8, 32), dtype)
+        ws.t_40 = _lent(ws.slot_7[0:16*N], (8, 32), dtype)
+        ws.t_41 = _lent(ws.slot_7[16*N:32*N], (32,), dtype)
+        ws.t_42 = _lent(ws.slot_7[0:16*N], (32,), dtype)
+        ws.t_43 = _lent(ws.slot_7[0:16*N], (8, 32), dtype)
+        ws.t_44 = _lent(ws.slot_8[0:1152*N], (8, 3, 3, 16, 32), dtype)
+        ws.t_51 = _lent(ws.slot_7[0:144*N], (3, 3, 16, 32), dtype)
+        ws.t_52 = _lent(ws.slot_13[0:144*N], (16, 3, 3, 32), dtype)
+        ws.t_63 = _lent(ws.slot_1[0:256*N], (8, 16, 8, N), bool)
+        ws.t_64 = _lent(ws.slot_6[0:16*N], (8, 16), dtype)
+        ws.t_65 = _lent(ws.slot_6[0:16*N], (8, 16), dtype)
+        ws.t_66 = _lent(ws.slot_6[16*N:32*N], (16,), dtype)
+        ws.t_67 = _lent(ws.slot_6[0:16*N], (16,), dtype)
+        ws.t_68 = _lent(ws.slot_6[0:16*N], (8, 16), dtype)
+        ws.t_69 = _lent(ws.slot_6[0:48*N], (8, 3, 3, 1, 16), dtype)
         ws.t_1 = np.zeros((10, 3, 1, 8, N), dtype)  # (1)
         ws.t_2 = np.lib.stride_tricks.sliding_window_view(ws.t_1, 3, 0).transpose(  # (1)
             0, 5, 1, 2, 3, 4
@@ -739,10 +741,10 @@ def input_arrays(ws):
     N = len(ws.x)
     dtype = ws.x.dtype
     ws.t_70 = _empty((1, 3, 3, 16), dtype)
-    ws.slot_25 = _empty(144*N, dtype)
-    ws.t_71 = ws.slot_25[:24*N].reshape(1, 3, 8, N)
-    ws.t_74 = ws.slot_25[:144*N].reshape(6, 1, 3, 8, N)
-    ws.t_77 = ws.slot_25[:24*N].reshape(1, 3, 8, N)
+    ws.slot_21 = _empty(144*N, dtype)
+    ws.t_71 = ws.slot_21[:24*N].reshape(1, 3, 8, N)
+    ws.t_74 = ws.slot_21[:144*N].reshape(6, 1, 3, 8, N)
+    ws.t_77 = ws.slot_21[:24*N].reshape(1, 3, 8, N)
     ws.t_72 = ws.z_1_bar.reshape(128, 8*N)[:32]  # (49)
     ws.t_73 = ws.x_bar[:, 0]  # (49)
     ws.t_75 = np.lib.stride_tricks.sliding_window_view(  # (49)
@@ -800,6 +802,7 @@ class Inference:
     """The arrays of an answer to N samples; the parameters `p` are only read."""
 
     def __init__(ws, p, dtype, N):
+        ws.dtype = dtype
         ws.W_1 = p["conv2d_1.W"]  # 3 x 3 x 1 x 16
         ws.b_1 = p["conv2d_1.b"]  # 16
         ws.gamma_2 = p["batch_norm_1.gamma"]  # 16
@@ -816,7 +819,6 @@ class Inference:
         ws.running_var_4 = p["batch_norm_2.running_var"]  # 32
         ws.x_laid = _empty((8, 1, 8, N), dtype)
         ws.x = ws.x_laid.transpose(3, 0, 2, 1)  # N x 8 x 8 x 1
-        ws.y = _empty(N, np.int64)
         ws.slot_1 = _empty(1024*N, dtype)
         ws.z_1 = ws.slot_1[:1024*N].reshape(8, 16, 8, N)
         ws.y_2 = ws.slot_1[:1024*N].reshape(8, 16, 8, N)
@@ -903,8 +905,9 @@ class Inference:
         ws.b_8_column = ws.b_8[:, None]  # (18)
 
 
-def inference_pass(ws):
-    """The output z_8 for `ws.x`."""
+def inference_pass(ws, x):
+    """The output z_8 for x, in memory of the workspace."""
+    ws.x[...] = x
     # (1) z_1[n,p,q,j] = sum[k,l,c](x[n,k+p-1,l+q-1,c]*W_1[k,l,c,j]) + b_1[j]
     # ws.t_1[p_k,l,c,q,n] = ws.x_laid[p_k - 1,c,l + q - 1,n]  # (1)
     np.copyto(ws.t_1_from1to9_at0_from1, ws.x_laid_to7)  # (1)
@@ -972,8 +975,9 @@ def inference_pass(ws):
 
 def loss_arrays(ws):
     """What `loss_pass` needs."""
-    N = len(ws.x)
-    dtype = ws.z_8.T.dtype
+    N = len(ws.z_8.T)
+    dtype = ws.dtype
+    ws.y = _empty(N, np.int64)
     ws.t_19 = _empty((N,), dtype)
     ws.slot_7 = _empty(10*N, dtype)
     ws.t_20 = ws.slot_7[:10*N].reshape(10, N)
@@ -988,7 +992,7 @@ def loss_arrays(ws):
 
 def loss_pass(ws):
     """The loss of that output for `ws.y`."""
-    N = len(ws.x)
+    N = len(ws.y)
     # (19) l[n] = logsumexp[j_1](z_8[n,j_1])
     np.maximum.reduce(ws.z_8, axis=0, out=ws.t_19)  # (19)
     np.subtract(ws.z_8, ws.t_19, out=ws.t_20)  # (19)
@@ -1020,9 +1024,9 @@ class Optimizer:
         ws.c_2 = np.array(0.999, w.dtype)  # (51)
         ws.c_3 = np.empty((), w.dtype)
         ws.c_4 = np.empty((), w.dtype)
-        tile = min(131072 // w.itemsize, len(w))
         flat = (w, w_bar, ws.m, ws.v)
-        scratch = [_empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        tile = min(262144 // w.itemsize, len(w)) or 1
+        scratch = [_empty(tile, dtype) for dtype in []]
         ws.tiles = [  # so many elements that they stay in the cache
             (
                 *(a[i : i + tile] for a in flat),
@@ -1035,30 +1039,30 @@ class Optimizer:
 
 def update(ws):
     """One step of adam, from `w_bar`."""
-    ws.t += 1
-    t = int(ws.t)
+    t = int(ws.t) + 1
+    ws.t[()] = t
     learning_rate = ws.learning_rate
-    ws.c_3[()] = 3.162277660168379e-07 * np.sqrt(1 - (0.999 ** t))  # (52)
+    ws.c_3[()] = 3.162277660168379e-07 * math.sqrt(1 - (0.999 ** t))  # (52)
     ws.c_4[()] = (  # (52)
-        (3.1622776601683795 * np.sqrt(1 - (0.999 ** t))) * learning_rate
+        (3.1622776601683795 * math.sqrt(1 - (0.999 ** t))) * learning_rate
     ) / (1 - (0.9 ** t))
-    for w, g, m, v, slot_1, total, parts in ws.tiles:
+    for w, g, m, v, parts in ws.tiles:
         for part in parts:
-            g = np.add(g, part, out=total)  # (50)
+            np.add(g, part, out=g)  # (50)
         # (50) m_next[p] = 0.1*g[p] + 0.9*m[p]
         np.multiply(m, ws.c_1, out=m)  # (50)
         np.add(m, g, out=m)  # (50)
         # (51) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
-        np.square(g, out=slot_1)  # (51)
+        np.square(g, out=g)  # (51)
         np.multiply(v, ws.c_2, out=v)  # (51)
-        np.add(slot_1, v, out=v)  # (51)
+        np.add(g, v, out=v)  # (51)
         # (52) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
         #     sqrt(v_next[p]/(1 - (0.999)**t))))
-        np.sqrt(v, out=slot_1)  # (52)
-        np.add(slot_1, ws.c_3, out=slot_1)  # (52)
-        np.divide(m, slot_1, out=slot_1)  # (52)
-        np.multiply(slot_1, ws.c_4, out=slot_1)  # (52)
-        np.subtract(w, slot_1, out=w)  # (52)
+        np.sqrt(v, out=g)  # (52)
+        np.add(g, ws.c_3, out=g)  # (52)
+        np.divide(m, g, out=g)  # (52)
+        np.multiply(g, ws.c_4, out=g)  # (52)
+        np.subtract(w, g, out=w)  # (52)
 
 
 def weighted_loss(z_8, y, sample_weight):
@@ -1110,12 +1114,24 @@ def metrics(z, y):
     return {"accuracy": float(np.mean(labels(z) == y))}
 
 
+def _forward(ws):
+    """The loss of a batch; what a part of one adds to it."""
+    return ws.share * float(forward_pass(ws))
+
+
 def _backward(ws):
     """The cotangents of all parameters, those of a part of a batch weighted with its share."""
     loss_backward(ws)
     if ws.share != 1:
         np.multiply(ws.z_8_bar.T, ws.share, out=ws.z_8_bar.T)
     backward_pass(ws)
+
+
+def _both(ws):
+    """Loss and cotangents, one after the other."""
+    value = _forward(ws)
+    _backward(ws)
+    return value
 
 
 def _each(function, parts):
@@ -1129,7 +1145,7 @@ def _each(function, parts):
 @functools.cache
 def _pool():
     """The threads that work beside the one that calls."""
-    return concurrent.futures.ThreadPoolExecutor(max(THREADS, os.cpu_count() or 1))
+    return concurrent.futures.ThreadPoolExecutor(max(THREADS, ANSWERING, os.cpu_count() or 1))
 
 
 if hasattr(os, "register_at_fork"):
@@ -1143,18 +1159,25 @@ def _controller():
     return importlib.import_module("threadpoolctl").ThreadpoolController() if found else None
 
 
+_UNCHANGED = contextlib.nullcontext()
+
+
 def _blas(parts):
     """A context in which matrix products have one thread each, where several share a batch."""
     if len(parts) == 1 or _controller() is None:
-        return contextlib.nullcontext()
+        return _UNCHANGED
     return _controller().limit(limits=1, user_api="blas")
 
 
-def _threads(wanted):
-    """How many threads share a batch: THREADS, where products can be kept from having more."""
+def _alone():
+    """Whether the environment wants one thread."""
+    return "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
+
+
+def _threads(wanted, usual):
+    """How many threads are at work: the usual, where products can be kept from having more."""
     if wanted is None:
-        alone = "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
-        return THREADS if THREADS == 1 or alone or _controller() else 1
+        return usual if usual == 1 or _alone() or _controller() else 1
     if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
         raise ValueError(f"threads: expected an integer above 0, given {wanted!r}")
     if wanted > 1 and NOT_SHARED:
@@ -1173,18 +1196,19 @@ class Model:
         self.epoch = 0  # epochs trained
         self.generator = np.random.default_rng(seed)
         self._w = _flat(init(self.generator), ARRAYS)
-        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads))]
+        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads, THREADS))]
         self._optimizer = Optimizer(self._w[:SIZE], *self._w_bars)
         self._workspaces = {}
         self._kind = self._parts = None  # shapes and types of the last batch, and its workspaces
         self.params = _Parameters(_views(self._w, ARRAYS))
-        own = dict(self.params), DTYPE, len(self._w_bars)
+        own = dict(self.params), DTYPE, threads
         self._answers, self._evaluations = _Answers(*own), _Answers(*own, with_loss=True)
 
     def train_step(self, x, y):
         """One step of adam on a batch; gives the loss before it, unregularized.
 
         A batch whose loss is nan or inf changes no parameter and no state.
+        What is drawn at random for it is drawn.
         """
         parts = self._holding(np.asarray(x), np.asarray(y))
         for ws in parts:
@@ -1209,16 +1233,17 @@ class Model:
         return self._parts
 
     def _value(self, parts):
-        """The loss of a batch: the mean over its parts."""
-        value = 0.0
-        for k, own in enumerate(_each(forward_pass, parts)):
-            value += parts[k].share * float(own)
-        return value
+        """The loss of a batch: the mean over its parts, of several with their cotangents.
+
+        So their threads need not wait for each other before the step.
+        """
+        return _forward(parts[0]) if len(parts) == 1 else sum(_each(_both, parts))
 
     def _step(self, parts):
         """What follows a loss that is finite."""
         renew(*parts)
-        _each(_backward, parts)
+        if len(parts) == 1:
+            _backward(parts[0])
         for unused in self._w_bars[len(parts) :]:
             unused.fill(0)
         update(self._optimizer)
@@ -1279,7 +1304,7 @@ class Model:
                     draw(ws, self.generator)
                 # What overflows shows in the loss.
                 with np.errstate(all="ignore"), _blas(parts):
-                    value = self._value(parts)
+                    value = sum(_each(_forward, parts))
                     if not math.isfinite(value):
                         self._w[...] = last_finite
                         raise FloatingPointError(
@@ -1288,11 +1313,13 @@ class Model:
                             "A smaller learning_rate or a gradient_clip_norm may help."
                         )
                     last_finite[...] = self._w
+                    measured = {"loss": value}  # while the output is there
+                    for ws in parts:
+                        for name, mean in metrics(ws.z_8.T, ws.y).items():
+                            measured[name] = measured.get(name, 0.0) + ws.share * mean
+                    if len(parts) > 1:
+                        _each(_backward, parts)
                     self._step(parts)
-                measured = {"loss": value}
-                for ws in parts:
-                    for name, mean in metrics(ws.z_8.T, ws.y).items():
-                        measured[name] = measured.get(name, 0.0) + ws.share * mean
                 for name, mean in measured.items():
                     sums[name] = sums.get(name, 0) + mean * len(rows)
                 done = start + len(rows)
@@ -1308,12 +1335,12 @@ class Model:
         return history
 
     def predict(self, x):
-        """Class labels."""
-        return self._answer(x, labels)
+        """Class labels, without meaning where the output is nan."""
+        return self._answers.read(x, labels)
 
     def predict_proba(self, x):
         """The probability of each class."""
-        return self._answer(x, lambda z: np.array(probabilities(z)))
+        return self._answers.read(x, lambda z: np.array(probabilities(z)))
 
     def evaluate(self, x, y):
         """The loss, unregularized, and what else measures the network, in inference mode."""
@@ -1327,11 +1354,6 @@ class Model:
 
         first, *others = self._evaluations.each(x, sizes, MEASURED, measured)
         return {name: value + sum(o[name] for o in others) for name, value in first.items()}
-
-    def _answer(self, x, read):
-        """What is read from the output, which stays in its workspace."""
-        x, sizes = _fitting(x, INPUT, {})
-        return _joined(self._answers.each(x, sizes, ANSWERED, lambda z, ws, rows: read(z)))
 
     def _state(self):
         """All that changes while training, {name: view}, the generator aside."""
@@ -1406,6 +1428,17 @@ class _Answers:
         self.params, self.dtype, self.threads = params, dtype, threads
         self.with_loss = with_loss
         self.free = {}
+        self.last = None, {}  # shape and type of the last input, and the sizes that they fix
+
+    def read(self, x, read):
+        """`read(z)` of the output for all of `x`; what that gives must not be memory of `z`."""
+        x = np.asarray(x)
+        kind, sizes = self.last
+        if kind != (x.shape, x.dtype) or INPUT["below"] is not None:
+            x, sizes = _fitting(x, INPUT, {})
+            self.last = (x.shape, x.dtype), sizes
+        found = self.each(x, sizes, ANSWERED, lambda z, ws, rows: read(z))
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def each(self, x, sizes, most, read):
         """`read(z, ws, rows)` of the output of each part of `x`, of so many samples at most.
@@ -1416,7 +1449,7 @@ class _Answers:
         if most is None or N <= most:
             return [self.one(x, sizes, slice(0, N), read)]
         parts = [slice(k, min(k + most, N)) for k in range(0, N, most)]
-        count = min(len(parts), self.threads or _threads(None))
+        count = min(len(parts), _threads(self.threads, ANSWERING))
 
         def some(k):
             own = parts[k::count]
@@ -1437,17 +1470,32 @@ class _Answers:
             ws = Inference(self.params, self.dtype, **sizes)
             if self.with_loss:
                 loss_arrays(ws)
-        ws.x[...] = x
-        found = read(inference_pass(ws), ws, rows)
-        self.free.setdefault(key, []).append(ws)
-        for oldest in [*self.free][:-4]:
-            self.free.pop(oldest, None)
+            for oldest in [*self.free][:-3]:
+                self.free.pop(oldest, None)
+        found = read(inference_pass(ws, x), ws, rows)
+        if len(x) <= KEPT:
+            self.free.setdefault(key, []).append(ws)
         return found
 
 
-def _joined(parts):
-    """One array of the parts of an answer."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+_last = {}, None  # the arrays of the last call of `forward`, and the workspaces that read them
+
+
+def _answers(params):
+    """The workspaces for these parameters: those of the last call, if its arrays are given again.
+
+    They read the arrays where these are, so that changes in them are seen. Where one is of another
+    type or order, a copy is made at each call and nothing is kept.
+    """
+    global _last
+    arrays, answers = _last
+    same = map(operator.is_, map(params.get, arrays), arrays.values())
+    if answers is None or len(params) != len(arrays) or not all(same):
+        arrays, dtype = _held(params, ARRAYS)
+        answers = _Answers(arrays, dtype)
+        if all(params[name] is array for name, array in arrays.items()):
+            _last = arrays, answers
+    return answers
 
 
 class _Parameters(dict):
@@ -1457,6 +1505,15 @@ class _Parameters(dict):
         if name not in self:
             raise KeyError(f"{name}: the parameters are {', '.join(self)}")
         self[name][...] = array
+
+    def update(self, *others, **named):
+        """Writes each of these arrays into its view."""
+        for name, array in dict(*others, **named).items():
+            self[name] = array
+
+    def __ior__(self, others):
+        self.update(others)
+        return self
 
     def __reduce__(self):  # a copy is a plain dictionary of arrays
         return dict, (dict(self),)
@@ -1497,6 +1554,13 @@ def _empty(shape, dtype):
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+def _lent(memory, shape, dtype):
+    """An array in memory that is free as long as it is read; one of its own where it is larger."""
+    count = math.prod(shape) if isinstance(shape, tuple) else shape
+    held = memory.view(dtype)
+    return held[:count].reshape(shape) if count <= len(held) else _empty(shape, dtype)
+
+
 def _zeros(shape, dtype):
     """The same, filled with 0."""
     array = _empty(shape, dtype)
@@ -1530,6 +1594,8 @@ def _held(params, needed):
         array = np.asarray(params[name] if name in params else np.zeros(shape, np.float32))
         if array.shape != shape:
             raise ValueError(f"{name}: expected shape {shape}, given {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{name}: expected numbers, given elements of type {array.dtype}")
         arrays[name] = array
     dtype = np.result_type(np.float32, *({a.dtype for a in arrays.values()} or [DTYPE]))
     return {name: np.asarray(a, dtype, order="C") for name, a in arrays.items()}, dtype
@@ -1578,6 +1644,8 @@ def _fitting(array, wanted, sizes, finite=False):
         for size, axis in zip(array.shape, axes, strict=True)
     ):
         expected = str(tuple(axes)).replace("'", "")
+        if 0 in array.shape:
+            expected += " without a 0"
         raise ValueError(f"{name}: expected shape {expected}, given {array.shape}")
     if array.dtype.kind not in ("fiub" if stop is None else "iub"):
         expected = "numbers" if stop is None else "integers"

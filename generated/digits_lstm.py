@@ -36,9 +36,9 @@ there.
 A gradient on a batch of 32 takes 29.4 million floating-point operations and moves 12.8 million
 bytes.
 
-A training step on a batch of 32 works in 893,500 bytes of memory, which it uses again at every
+A training step on a batch of 32 works in 806,524 bytes of memory, which it uses again at every
 step, beside 77,352 bytes of parameters, 77,352 of their cotangents and 154,704 of the state of
-adam.
+adam. An input that fits is read where it is.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ import importlib
 import importlib.util
 import json
 import math
+import operator
 import os
 import sys
 import time
@@ -74,6 +75,8 @@ THREADS = 1  # threads that share a batch in training, where nothing else is sai
 NOT_SHARED = ""
 ANSWERED = 1024  # samples that are answered at once, more in turn; None: all
 MEASURED = 1024  # and those whose loss is computed at once
+ANSWERING = 2  # threads that share an answer in turn
+KEPT = 1024  # samples; arrays for as many are kept for the next answer
 INPUT = {"name": "x", "axes": ("N", 8, 8), "below": None}
 TARGET = {"name": "y", "axes": ("N",), "below": 10}
 
@@ -97,10 +100,11 @@ def init(seed=0):
 
 
 def forward(params, x):
-    """The output z_3 in inference mode."""
-    p, dtype = _held(params, ARRAYS)
-    x, sizes = _fitting(x, INPUT, {})
-    return _joined(_Answers(p, dtype).each(x, sizes, ANSWERED, lambda z, ws, rows: np.array(z)))
+    """The output z_3 in inference mode.
+
+    The arrays of `params`, and those to work in, are kept for the next call with the same ones.
+    """
+    return _answers(params).read(x, np.array)
 
 
 def value_and_grad(params, x, y, seed=None, sample_weight=None):
@@ -122,8 +126,8 @@ def input_grad(params, x, y, seed=None):
     w = _flat(params, PARAMETERS)
     x, y, sizes = _batch(x, y)
     ws = Training(w, np.zeros(SIZE, w.dtype), **sizes)
-    ws.x_bar = np.empty_like(ws.x)
     _gradients(ws, x, y, seed)
+    ws.x_bar = np.empty_like(ws.x)
     input_arrays(ws)
     input_pass(ws)
     return ws.x_bar
@@ -138,6 +142,23 @@ def per_sample_grad(params, x, y, seed=None):
     return ws.gradients
 
 
+def _take(ws, x, y):
+    """The batch in a workspace, the input where it is, if that can be read there."""
+    if x.dtype == ws.dtype and x.flags.c_contiguous and x.flags.aligned:
+        ws.x = x
+    else:
+        _room(ws, x)[...] = x
+    ws.y[...] = y
+
+
+def _room(ws, x):
+    """Memory of the workspace for an input of this shape."""
+    if ws.held is None:
+        ws.held = _empty((ws.y.shape[0], *x.shape[1:]), ws.dtype)
+    ws.x = ws.held
+    return ws.x
+
+
 def _fill(ws, x, y, seed):
     """What a workspace starts from: the batch, and what is drawn at random."""
     ws.x[...], ws.y[...] = x, y
@@ -146,6 +167,7 @@ def _fill(ws, x, y, seed):
 
 def _gradients(ws, x, y, seed, sample_weight=None):
     """The loss; the cotangents of the parameters are left in `ws`."""
+    _room(ws, x)
     _fill(ws, x, y, seed)
     value = forward_pass(ws)
     if sample_weight is None:
@@ -176,7 +198,8 @@ class Training:
         ws.b_1, ws.b_1_bar = p["lstm_1.b"], g["lstm_1.b"]  # 256
         ws.W_3, ws.W_3_bar = p["dense_1.W"], g["dense_1.W"]  # 64 x 10
         ws.b_3, ws.b_3_bar = p["dense_1.b"], g["dense_1.b"]  # 10
-        ws.x = _empty((N, 8, 8), dtype)
+        ws.x = ws.held = None  # an input is read where it is, or here
+        ws.dtype = dtype
         ws.y = _empty(N, np.int64)
         ws.drawn = []  # arrays of random numbers, each with its distribution
         ws.u_2 = _empty((N, 64), dtype)
@@ -187,38 +210,38 @@ class Training:
         ws.t_24 = ws.slot_1[:18688].reshape(73, 256)
         ws.slot_2 = _empty(2304*N, dtype)
         ws.c_1_all = ws.slot_2[:576*N].reshape(9, N, 64)
-        ws.i_1 = ws.slot_2[576*N:1088*N].reshape(8, N, 64)
+        ws.a_1 = ws.slot_2[576*N:1088*N].reshape(8, N, 64)
         ws.g_1 = ws.slot_2[1088*N:1600*N].reshape(8, N, 64)
-        ws.o_1 = ws.slot_2[1600*N:2112*N].reshape(8, N, 64)
+        ws.i_1 = ws.slot_2[1600*N:2112*N].reshape(8, N, 64)
         ws.z_1_bar_all = ws.slot_2[:2304*N].reshape(9, N, 256)
         ws.slot_3 = _empty(512*N, dtype)
         ws.h_1_pair = ws.slot_3[256*N:384*N].reshape(2, N, 64)
         ws.z_1_t = ws.slot_3[:256*N].reshape(N, 256)
-        ws.t_12 = ws.slot_3[:512*N].reshape(8, N, 64)
+        ws.t_13 = ws.slot_3[:512*N].reshape(8, N, 64)
         ws.z_1_rows = _empty((8, N, 73), dtype)
         ws.f_1 = _empty((8, N, 64), dtype)
-        ws.a_1 = _empty((8, N, 64), dtype)
-        ws.t_16 = ws.a_1
+        ws.o_1 = _empty((8, N, 64), dtype)
+        ws.t_16 = ws.o_1
         ws.slot_7 = _empty(128*N, dtype)
         ws.t_2 = ws.slot_7[:64*N].reshape(N, 64)
-        ws.y_2 = ws.slot_7[:64*N].reshape(N, 64)
+        ws.z_3 = ws.slot_7[16*N:26*N].reshape(N, 10)
+        ws.p = ws.slot_7[26*N:36*N].reshape(N, 10)
+        ws.z_3_bar = ws.slot_7[26*N:36*N].reshape(N, 10)
         ws.c_1_back_pair = ws.slot_7[:128*N].reshape(2, N, 64)
-        ws.t_3 = _empty((N, 64), bool)
-        ws.t_17 = ws.t_3
-        ws.z_3 = _empty((N, 10), dtype)
-        ws.slot_10 = _empty(64*N, dtype)
-        ws.t_4 = ws.slot_10[:N].reshape(N,)
-        ws.t_5 = ws.slot_10[N:2*N].reshape(N,)
-        ws.t_6 = ws.slot_10[2*N:3*N].reshape(N,)
-        ws.t_7 = ws.slot_10[N:2*N].reshape(N,)
-        ws.t_11 = ws.slot_10[:64*N].reshape(N, 64)
-        ws.p = _empty((N, 10), dtype)
-        ws.z_3_bar = ws.p
-        ws.t_9 = _empty((N,), np.int64)
-        ws.t_13 = _empty((8, N, 64), dtype)
+        ws.slot_8 = _empty(64*N, dtype)
+        ws.y_2 = ws.slot_8[:64*N].reshape(N, 64)
+        ws.h_1_bar_t = ws.slot_8[:64*N].reshape(N, 64)
+        ws.t_4 = _lent(w_bar[18816:18848], (N,), dtype)
+        ws.t_5 = _lent(w_bar[18752:18784], (N,), dtype)
+        ws.t_6 = _lent(w_bar[18848:18880], (N,), dtype)
+        ws.t_7 = _lent(w_bar[18880:18912], (N,), dtype)
+        ws.t_11 = _lent(w_bar[16384:18432], (N, 64), dtype)
+        ws.t_12 = _lent(w_bar[0:16384], (8, N, 64), dtype)
         ws.t_14 = _empty((8, N, 64), dtype)
         ws.t_15 = _empty((8, N, 64), dtype)
-        ws.h_1_bar_t = _empty((N, 64), dtype)
+        ws.t_3 = _lent(ws.slot_7[0:16*N], (N, 64), bool)
+        ws.t_9 = _lent(ws.slot_7[0:16*N], (N,), np.int64)
+        ws.t_17 = _lent(ws.slot_8[0:16*N], (N, 64), bool)
         ws.c_1 = ws.c_1_all[1:]  # (6)
         ws.c_1_before = ws.c_1_all[:-1]  # (6)
         ws.ones = np.ones(10, dtype)  # (12)
@@ -227,7 +250,6 @@ class Training:
         ws.ones_1 = np.ones(N, dtype)  # (16)
         ws.z_1_bar = ws.z_1_bar_all[:-1]  # (25)
         ws.z_1_bar_after = ws.z_1_bar_all[1:]  # (25)
-        ws.x_turned = ws.x.transpose(1, 0, 2)  # (1)
         ws.z_1_t_to64 = ws.z_1_t[:, :64]  # (2)
         ws.half = np.array(0.5, dtype)  # (2)
         ws.one = np.array(1, dtype)  # (2)
@@ -281,7 +303,7 @@ def forward_pass(ws):
     # (8) h_1[n,t,j] = a_1[n,t,j]*o_1[n,t,j]
     ws.h_1_pair[0] = 0  # (8)
     ws.z_1_rows[:, :, 8:9] = 1  # (1)
-    ws.z_1_rows[:, :, :8] = ws.x_turned  # (1)
+    ws.z_1_rows[:, :, :8] = ws.x.transpose(1, 0, 2)  # (1)
     for (
         z_1_rows_t, h_1_before_t, i_1_t, f_1_t, g_1_t, o_1_t, c_1_before_t,
         c_1_t, a_1_t, h_1_t
@@ -442,31 +464,28 @@ class Inference:
     """The arrays of an answer to N samples; the parameters `p` are only read."""
 
     def __init__(ws, p, dtype, N):
+        ws.dtype = dtype
         ws.W_1 = p["lstm_1.W"]  # 8 x 256
         ws.U_1 = p["lstm_1.U"]  # 64 x 256
         ws.b_1 = p["lstm_1.b"]  # 256
         ws.W_3 = p["dense_1.W"]  # 64 x 10
         ws.b_3 = p["dense_1.b"]  # 10
-        ws.x = _empty((N, 8, 8), dtype)
-        ws.y = _empty(N, np.int64)
         ws.t_1 = _empty((73, 256), dtype)
-        ws.c_1_pair = _empty((2, 64, N), dtype)
-        ws.h_1_pair = _empty((2, 64, N), dtype)
-        ws.z_1_rows = _empty((8, 73, N), dtype)
-        ws.z_1_t = _empty((256, N), dtype)
+        ws.c_1_pair = _empty((2, N, 64), dtype)
+        ws.h_1_pair = _empty((2, N, 64), dtype)
+        ws.z_1_rows = _empty((8, N, 73), dtype)
+        ws.z_1_t = _empty((N, 256), dtype)
         ws.slot_6 = _empty(64*N, dtype)
-        ws.i_1_t = ws.slot_6[:64*N].reshape(64, N)
-        ws.z_3 = ws.slot_6[:10*N].reshape(10, N)
-        ws.t_2 = _empty((64, N), dtype)
-        ws.o_1_t = _empty((64, N), dtype)
-        ws.x_turned = ws.x.transpose(1, 2, 0)  # (1)
-        ws.t_1_T = ws.t_1.T  # (1)
-        ws.z_1_t_to64 = ws.z_1_t[:64]  # (2)
+        ws.i_1_t = ws.slot_6[:64*N].reshape(N, 64)
+        ws.z_3 = ws.slot_6[:10*N].reshape(N, 10)
+        ws.t_2 = _empty((N, 64), dtype)
+        ws.o_1_t = _empty((N, 64), dtype)
+        ws.z_1_t_to64 = ws.z_1_t[:, :64]  # (2)
         ws.half = np.array(0.5, dtype)  # (2)
         ws.one = np.array(1, dtype)  # (2)
-        ws.z_1_t_from64to128 = ws.z_1_t[64:128]  # (3)
-        ws.z_1_t_from128to192 = ws.z_1_t[128:192]  # (4)
-        ws.z_1_t_from192 = ws.z_1_t[192:]  # (5)
+        ws.z_1_t_from64to128 = ws.z_1_t[:, 64:128]  # (3)
+        ws.z_1_t_from128to192 = ws.z_1_t[:, 128:192]  # (4)
+        ws.z_1_t_from192 = ws.z_1_t[:, 192:]  # (5)
         ws.steps_1 = [
             (
                 ws.z_1_rows[t], ws.h_1_pair[t % 2], ws.c_1_pair[t % 2],
@@ -474,13 +493,12 @@ class Inference:
             )
             for t in range(8)
         ]
-        ws.W_3_T = ws.W_3.T  # (11)
         ws.h_1_pair_at0 = ws.h_1_pair[8 % 2]  # (11)
-        ws.b_3_column = ws.b_3[:, None]  # (11)
 
 
-def inference_pass(ws):
-    """The output z_3 for `ws.x`."""
+def inference_pass(ws, x):
+    """The output z_3 for x, in memory of the workspace."""
+    x = np.ascontiguousarray(x, ws.dtype)  # itself, if it is so
     # (1) z_1[n,t,m] = sum[k](h_1[n,t-1,k]*U_1[k,m]) + sum[d](x[n,t,d]*W_1[d,m]) + b_1[m]
     ws.t_1[:8] = ws.W_1  # (1)
     ws.t_1[8:9] = ws.b_1  # (1)
@@ -489,12 +507,12 @@ def inference_pass(ws):
     ws.c_1_pair[0] = 0  # (6)
     # (8) h_1[n,t,j] = a_1[n,t,j]*o_1[n,t,j]
     ws.h_1_pair[0] = 0  # (8)
-    ws.z_1_rows[:, 8:9] = 1  # (1)
-    ws.z_1_rows[:, :8] = ws.x_turned  # (1)
+    ws.z_1_rows[:, :, 8:9] = 1  # (1)
+    ws.z_1_rows[:, :, :8] = x.transpose(1, 0, 2)  # (1)
     for z_1_rows_t, h_1_before_t, c_1_before_t, c_1_t, h_1_t in ws.steps_1:
         # (1) z_1[n,t,m] = sum[k](h_1[n,t-1,k]*U_1[k,m]) + sum[d](x[n,t,d]*W_1[d,m]) + b_1[m]
-        z_1_rows_t[9:] = h_1_before_t  # (1)
-        np.dot(ws.t_1_T, z_1_rows_t, out=ws.z_1_t)  # (1)
+        z_1_rows_t[:, 9:] = h_1_before_t  # (1)
+        np.dot(z_1_rows_t, ws.t_1, out=ws.z_1_t)  # (1)
         # (2) i_1[n,t,j] = sigmoid(z_1[n,t,j])
         np.multiply(ws.z_1_t_to64, ws.half, out=ws.i_1_t)  # (2)
         np.tanh(ws.i_1_t, out=ws.i_1_t)  # (2)
@@ -521,44 +539,45 @@ def inference_pass(ws):
         # (8) h_1[n,t,j] = a_1[n,t,j]*o_1[n,t,j]
         np.multiply(h_1_t, ws.o_1_t, out=h_1_t)  # (8)
     # (11) z_3[n,i] = sum[j](y_2[n,j]*W_3[j,i]) + b_3[i]
-    np.dot(ws.W_3_T, ws.h_1_pair_at0, out=ws.z_3)  # (11)
-    np.add(ws.z_3, ws.b_3_column, out=ws.z_3)  # (11)
-    return ws.z_3.T
+    np.dot(ws.h_1_pair_at0, ws.W_3, out=ws.z_3)  # (11)
+    np.add(ws.z_3, ws.b_3, out=ws.z_3)  # (11)
+    return ws.z_3
 
 
 def loss_arrays(ws):
     """What `loss_pass` needs."""
-    N = len(ws.x)
-    dtype = ws.z_3.T.dtype
+    N = len(ws.z_3)
+    dtype = ws.dtype
+    ws.y = _empty(N, np.int64)
     ws.t_3 = _empty((N,), dtype)
     ws.slot_10 = _empty(10*N, dtype)
-    ws.t_4 = ws.slot_10[:10*N].reshape(10, N)
+    ws.t_4 = ws.slot_10[:10*N].reshape(N, 10)
     ws.t_6 = ws.slot_10[:N].reshape(N,)
     ws.t_5 = _empty((N,), dtype)
-    ws.t_7 = _empty((N,), np.int64)
+    ws.t_8 = _empty((N,), np.int64)
     ws.ones = np.ones(10, dtype)  # (12)
     ws.n = np.arange(N)  # (14)
-    ws.N_integer = np.array(N, np.int64)  # (14)
+    ws.t_7 = np.multiply(ws.n, 10)  # (14)
+    ws.t_3_column = ws.t_3[:, None]  # (12)
     ws.z_3_flat = ws.z_3.reshape(-1)  # (14)
 
 
 def loss_pass(ws):
     """The loss of that output for `ws.y`."""
-    N = len(ws.x)
+    N = len(ws.y)
     # (12) l[n] = logsumexp[i](z_3[n,i])
-    np.maximum.reduce(ws.z_3, axis=0, out=ws.t_3)  # (12)
-    np.subtract(ws.z_3, ws.t_3, out=ws.t_4)  # (12)
+    np.maximum.reduce(ws.z_3, axis=1, out=ws.t_3)  # (12)
+    np.subtract(ws.z_3, ws.t_3_column, out=ws.t_4)  # (12)
     np.exp(ws.t_4, out=ws.t_4)  # (12)
-    np.dot(ws.ones, ws.t_4, out=ws.t_5)  # (12)
+    np.dot(ws.t_4, ws.ones, out=ws.t_5)  # (12)
     np.log(ws.t_5, out=ws.t_5)  # (12)
     # (14) L = mean[n](l[n] - z_3[n,y[n]])
-    np.multiply(ws.y, ws.N_integer, out=ws.t_7)  # (14)
-    np.add(ws.n, ws.t_7, out=ws.t_7)  # (14)
-    ws.z_3_flat.take(ws.t_7, None, ws.t_6, "clip")  # (14)
+    np.add(ws.t_7, ws.y, out=ws.t_8)  # (14)
+    ws.z_3_flat.take(ws.t_8, None, ws.t_6, "clip")  # (14)
     np.subtract(ws.t_6, ws.t_3, out=ws.t_6)  # (14)
     np.subtract(ws.t_5, ws.t_6, out=ws.t_5)  # (14)
-    t_8 = np.add.reduce(ws.t_5, axis=None)  # (14)
-    L = t_8 / N  # (14)
+    t_9 = np.add.reduce(ws.t_5, axis=None)  # (14)
+    L = t_9 / N  # (14)
     return L
 
 
@@ -582,10 +601,10 @@ class PerSample:
         ws.t_1 = ws.slot_1[:18688].reshape(73, 256)
         ws.t_14 = ws.slot_1[:16384].reshape(256, 64)
         ws.slot_2 = _empty(2304*N, dtype)
-        ws.c_1_all = ws.slot_2[584*N:1160*N].reshape(9, N, 64)
+        ws.c_1_all = ws.slot_2[592*N:1168*N].reshape(9, N, 64)
         ws.z_1_rows = ws.slot_2[:584*N].reshape(8, N, 73)
-        ws.i_1 = ws.slot_2[1160*N:1672*N].reshape(8, N, 64)
-        ws.g_1 = ws.slot_2[1672*N:2184*N].reshape(8, N, 64)
+        ws.i_1 = ws.slot_2[1168*N:1680*N].reshape(8, N, 64)
+        ws.g_1 = ws.slot_2[1680*N:2192*N].reshape(8, N, 64)
         ws.z_1_bar_all = ws.slot_2[:2304*N].reshape(9, N, 256)
         ws.h_1_all = _empty((9, N, 64), dtype)
         ws.f_1 = _empty((8, N, 64), dtype)
@@ -810,9 +829,9 @@ class Optimizer:
         ws.c_2 = np.array(0.999, w.dtype)  # (32)
         ws.c_3 = np.empty((), w.dtype)
         ws.c_4 = np.empty((), w.dtype)
-        tile = min(131072 // w.itemsize, len(w))
         flat = (w, w_bar, ws.m, ws.v)
-        scratch = [_empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        tile = min(262144 // w.itemsize, len(w)) or 1
+        scratch = [_empty(tile, dtype) for dtype in []]
         ws.tiles = [  # so many elements that they stay in the cache
             (
                 *(a[i : i + tile] for a in flat),
@@ -825,30 +844,30 @@ class Optimizer:
 
 def update(ws):
     """One step of adam, from `w_bar`."""
-    ws.t += 1
-    t = int(ws.t)
+    t = int(ws.t) + 1
+    ws.t[()] = t
     learning_rate = ws.learning_rate
-    ws.c_3[()] = 3.162277660168379e-07 * np.sqrt(1 - (0.999 ** t))  # (33)
+    ws.c_3[()] = 3.162277660168379e-07 * math.sqrt(1 - (0.999 ** t))  # (33)
     ws.c_4[()] = (  # (33)
-        (3.1622776601683795 * np.sqrt(1 - (0.999 ** t))) * learning_rate
+        (3.1622776601683795 * math.sqrt(1 - (0.999 ** t))) * learning_rate
     ) / (1 - (0.9 ** t))
-    for w, g, m, v, slot_1, total, parts in ws.tiles:
+    for w, g, m, v, parts in ws.tiles:
         for part in parts:
-            g = np.add(g, part, out=total)  # (31)
+            np.add(g, part, out=g)  # (31)
         # (31) m_next[p] = 0.1*g[p] + 0.9*m[p]
         np.multiply(m, ws.c_1, out=m)  # (31)
         np.add(m, g, out=m)  # (31)
         # (32) v_next[p] = 0.001*g[p]**2 + 0.999*v[p]
-        np.square(g, out=slot_1)  # (32)
+        np.square(g, out=g)  # (32)
         np.multiply(v, ws.c_2, out=v)  # (32)
-        np.add(slot_1, v, out=v)  # (32)
+        np.add(g, v, out=v)  # (32)
         # (33) w_next[p] = w[p] - learning_rate*m_next[p]/((1 - (0.9)**t)*(1E-8 +
         #     sqrt(v_next[p]/(1 - (0.999)**t))))
-        np.sqrt(v, out=slot_1)  # (33)
-        np.add(slot_1, ws.c_3, out=slot_1)  # (33)
-        np.divide(m, slot_1, out=slot_1)  # (33)
-        np.multiply(slot_1, ws.c_4, out=slot_1)  # (33)
-        np.subtract(w, slot_1, out=w)  # (33)
+        np.sqrt(v, out=g)  # (33)
+        np.add(g, ws.c_3, out=g)  # (33)
+        np.divide(m, g, out=g)  # (33)
+        np.multiply(g, ws.c_4, out=g)  # (33)
+        np.subtract(w, g, out=w)  # (33)
 
 
 def weighted_loss(z_3, y, sample_weight):
@@ -900,12 +919,24 @@ def metrics(z, y):
     return {"accuracy": float(np.mean(labels(z) == y))}
 
 
+def _forward(ws):
+    """The loss of a batch; what a part of one adds to it."""
+    return ws.share * float(forward_pass(ws))
+
+
 def _backward(ws):
     """The cotangents of all parameters, those of a part of a batch weighted with its share."""
     loss_backward(ws)
     if ws.share != 1:
         np.multiply(ws.z_3_bar, ws.share, out=ws.z_3_bar)
     backward_pass(ws)
+
+
+def _both(ws):
+    """Loss and cotangents, one after the other."""
+    value = _forward(ws)
+    _backward(ws)
+    return value
 
 
 def _each(function, parts):
@@ -919,7 +950,7 @@ def _each(function, parts):
 @functools.cache
 def _pool():
     """The threads that work beside the one that calls."""
-    return concurrent.futures.ThreadPoolExecutor(max(THREADS, os.cpu_count() or 1))
+    return concurrent.futures.ThreadPoolExecutor(max(THREADS, ANSWERING, os.cpu_count() or 1))
 
 
 if hasattr(os, "register_at_fork"):
@@ -933,18 +964,25 @@ def _controller():
     return importlib.import_module("threadpoolctl").ThreadpoolController() if found else None
 
 
+_UNCHANGED = contextlib.nullcontext()
+
+
 def _blas(parts):
     """A context in which matrix products have one thread each, where several share a batch."""
     if len(parts) == 1 or _controller() is None:
-        return contextlib.nullcontext()
+        return _UNCHANGED
     return _controller().limit(limits=1, user_api="blas")
 
 
-def _threads(wanted):
-    """How many threads share a batch: THREADS, where products can be kept from having more."""
+def _alone():
+    """Whether the environment wants one thread."""
+    return "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
+
+
+def _threads(wanted, usual):
+    """How many threads are at work: the usual, where products can be kept from having more."""
     if wanted is None:
-        alone = "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
-        return THREADS if THREADS == 1 or alone or _controller() else 1
+        return usual if usual == 1 or _alone() or _controller() else 1
     if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
         raise ValueError(f"threads: expected an integer above 0, given {wanted!r}")
     if wanted > 1 and NOT_SHARED:
@@ -963,18 +1001,19 @@ class Model:
         self.epoch = 0  # epochs trained
         self.generator = np.random.default_rng(seed)
         self._w = _flat(init(self.generator), ARRAYS)
-        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads))]
+        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads, THREADS))]
         self._optimizer = Optimizer(self._w[:SIZE], *self._w_bars)
         self._workspaces = {}
         self._kind = self._parts = None  # shapes and types of the last batch, and its workspaces
         self.params = _Parameters(_views(self._w, ARRAYS))
-        own = dict(self.params), DTYPE, len(self._w_bars)
+        own = dict(self.params), DTYPE, threads
         self._answers, self._evaluations = _Answers(*own), _Answers(*own, with_loss=True)
 
     def train_step(self, x, y):
         """One step of adam on a batch; gives the loss before it, unregularized.
 
         A batch whose loss is nan or inf changes no parameter and no state.
+        What is drawn at random for it is drawn.
         """
         parts = self._holding(np.asarray(x), np.asarray(y))
         for ws in parts:
@@ -983,6 +1022,8 @@ class Model:
             value = self._value(parts)
             if math.isfinite(value):
                 self._step(parts)
+        for ws in parts:
+            ws.x = None  # which is the caller's
         return value
 
     def _holding(self, x, y):
@@ -992,22 +1033,23 @@ class Model:
             self._parts = self._workspace(_batch(x, y)[2])
             self._kind = kind
         for ws in self._parts:
-            ws.x[...], ws.y[...] = x[ws.rows], y[ws.rows]
+            _take(ws, x[ws.rows], y[ws.rows])
             for held, below in ws.ids:
                 if held.item(held.argmax()) >= below:
                     _batch(x, y)  # says what is wrong
         return self._parts
 
     def _value(self, parts):
-        """The loss of a batch: the mean over its parts."""
-        value = 0.0
-        for k, own in enumerate(_each(forward_pass, parts)):
-            value += parts[k].share * float(own)
-        return value
+        """The loss of a batch: the mean over its parts, of several with their cotangents.
+
+        So their threads need not wait for each other before the step.
+        """
+        return _forward(parts[0]) if len(parts) == 1 else sum(_each(_both, parts))
 
     def _step(self, parts):
         """What follows a loss that is finite."""
-        _each(_backward, parts)
+        if len(parts) == 1:
+            _backward(parts[0])
         for unused in self._w_bars[len(parts) :]:
             unused.fill(0)
         update(self._optimizer)
@@ -1063,12 +1105,13 @@ class Model:
                 rows = order[start : start + batch_size]
                 parts = self._workspace(sizes | {"N": len(rows)})
                 for ws in parts:
+                    _room(ws, x)
                     _gather(x, rows[ws.rows], ws.x)
                     _gather(y, rows[ws.rows], ws.y)
                     draw(ws, self.generator)
                 # What overflows shows in the loss.
                 with np.errstate(all="ignore"), _blas(parts):
-                    value = self._value(parts)
+                    value = sum(_each(_forward, parts))
                     if not math.isfinite(value):
                         self._w[...] = last_finite
                         raise FloatingPointError(
@@ -1077,11 +1120,13 @@ class Model:
                             "A smaller learning_rate or a gradient_clip_norm may help."
                         )
                     last_finite[...] = self._w
+                    measured = {"loss": value}  # while the output is there
+                    for ws in parts:
+                        for name, mean in metrics(ws.z_3, ws.y).items():
+                            measured[name] = measured.get(name, 0.0) + ws.share * mean
+                    if len(parts) > 1:
+                        _each(_backward, parts)
                     self._step(parts)
-                measured = {"loss": value}
-                for ws in parts:
-                    for name, mean in metrics(ws.z_3, ws.y).items():
-                        measured[name] = measured.get(name, 0.0) + ws.share * mean
                 for name, mean in measured.items():
                     sums[name] = sums.get(name, 0) + mean * len(rows)
                 done = start + len(rows)
@@ -1097,12 +1142,12 @@ class Model:
         return history
 
     def predict(self, x):
-        """Class labels."""
-        return self._answer(x, labels)
+        """Class labels, without meaning where the output is nan."""
+        return self._answers.read(x, labels)
 
     def predict_proba(self, x):
         """The probability of each class."""
-        return self._answer(x, lambda z: np.array(probabilities(z)))
+        return self._answers.read(x, lambda z: np.array(probabilities(z)))
 
     def evaluate(self, x, y):
         """The loss, unregularized, and what else measures the network, in inference mode."""
@@ -1116,11 +1161,6 @@ class Model:
 
         first, *others = self._evaluations.each(x, sizes, MEASURED, measured)
         return {name: value + sum(o[name] for o in others) for name, value in first.items()}
-
-    def _answer(self, x, read):
-        """What is read from the output, which stays in its workspace."""
-        x, sizes = _fitting(x, INPUT, {})
-        return _joined(self._answers.each(x, sizes, ANSWERED, lambda z, ws, rows: read(z)))
 
     def _state(self):
         """All that changes while training, {name: view}, the generator aside."""
@@ -1195,6 +1235,17 @@ class _Answers:
         self.params, self.dtype, self.threads = params, dtype, threads
         self.with_loss = with_loss
         self.free = {}
+        self.last = None, {}  # shape and type of the last input, and the sizes that they fix
+
+    def read(self, x, read):
+        """`read(z)` of the output for all of `x`; what that gives must not be memory of `z`."""
+        x = np.asarray(x)
+        kind, sizes = self.last
+        if kind != (x.shape, x.dtype) or INPUT["below"] is not None:
+            x, sizes = _fitting(x, INPUT, {})
+            self.last = (x.shape, x.dtype), sizes
+        found = self.each(x, sizes, ANSWERED, lambda z, ws, rows: read(z))
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def each(self, x, sizes, most, read):
         """`read(z, ws, rows)` of the output of each part of `x`, of so many samples at most.
@@ -1205,7 +1256,7 @@ class _Answers:
         if most is None or N <= most:
             return [self.one(x, sizes, slice(0, N), read)]
         parts = [slice(k, min(k + most, N)) for k in range(0, N, most)]
-        count = min(len(parts), self.threads or _threads(None))
+        count = min(len(parts), _threads(self.threads, ANSWERING))
 
         def some(k):
             own = parts[k::count]
@@ -1226,17 +1277,32 @@ class _Answers:
             ws = Inference(self.params, self.dtype, **sizes)
             if self.with_loss:
                 loss_arrays(ws)
-        ws.x[...] = x
-        found = read(inference_pass(ws), ws, rows)
-        self.free.setdefault(key, []).append(ws)
-        for oldest in [*self.free][:-4]:
-            self.free.pop(oldest, None)
+            for oldest in [*self.free][:-3]:
+                self.free.pop(oldest, None)
+        found = read(inference_pass(ws, x), ws, rows)
+        if len(x) <= KEPT:
+            self.free.setdefault(key, []).append(ws)
         return found
 
 
-def _joined(parts):
-    """One array of the parts of an answer."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+_last = {}, None  # the arrays of the last call of `forward`, and the workspaces that read them
+
+
+def _answers(params):
+    """The workspaces for these parameters: those of the last call, if its arrays are given again.
+
+    They read the arrays where these are, so that changes in them are seen. Where one is of another
+    type or order, a copy is made at each call and nothing is kept.
+    """
+    global _last
+    arrays, answers = _last
+    same = map(operator.is_, map(params.get, arrays), arrays.values())
+    if answers is None or len(params) != len(arrays) or not all(same):
+        arrays, dtype = _held(params, ARRAYS)
+        answers = _Answers(arrays, dtype)
+        if all(params[name] is array for name, array in arrays.items()):
+            _last = arrays, answers
+    return answers
 
 
 class _Parameters(dict):
@@ -1246,6 +1312,15 @@ class _Parameters(dict):
         if name not in self:
             raise KeyError(f"{name}: the parameters are {', '.join(self)}")
         self[name][...] = array
+
+    def update(self, *others, **named):
+        """Writes each of these arrays into its view."""
+        for name, array in dict(*others, **named).items():
+            self[name] = array
+
+    def __ior__(self, others):
+        self.update(others)
+        return self
 
     def __reduce__(self):  # a copy is a plain dictionary of arrays
         return dict, (dict(self),)
@@ -1286,6 +1361,13 @@ def _empty(shape, dtype):
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+def _lent(memory, shape, dtype):
+    """An array in memory that is free as long as it is read; one of its own where it is larger."""
+    count = math.prod(shape) if isinstance(shape, tuple) else shape
+    held = memory.view(dtype)
+    return held[:count].reshape(shape) if count <= len(held) else _empty(shape, dtype)
+
+
 def _zeros(shape, dtype):
     """The same, filled with 0."""
     array = _empty(shape, dtype)
@@ -1319,6 +1401,8 @@ def _held(params, needed):
         array = np.asarray(params[name] if name in params else np.zeros(shape, np.float32))
         if array.shape != shape:
             raise ValueError(f"{name}: expected shape {shape}, given {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{name}: expected numbers, given elements of type {array.dtype}")
         arrays[name] = array
     dtype = np.result_type(np.float32, *({a.dtype for a in arrays.values()} or [DTYPE]))
     return {name: np.asarray(a, dtype, order="C") for name, a in arrays.items()}, dtype
@@ -1367,6 +1451,8 @@ def _fitting(array, wanted, sizes, finite=False):
         for size, axis in zip(array.shape, axes, strict=True)
     ):
         expected = str(tuple(axes)).replace("'", "")
+        if 0 in array.shape:
+            expected += " without a 0"
         raise ValueError(f"{name}: expected shape {expected}, given {array.shape}")
     if array.dtype.kind not in ("fiub" if stop is None else "iub"):
         expected = "numbers" if stop is None else "integers"

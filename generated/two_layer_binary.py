@@ -29,9 +29,9 @@ all parameters and their cotangents one after the other, element p.
 
 A gradient on a batch of 32 takes 98,944 floating-point operations and moves 105,640 bytes.
 
-A training step on a batch of 32 works in 17,120 bytes of memory, which it uses again at every
-step, beside 4,104 bytes of parameters, 4,104 of their cotangents and 4,104 of the state of
-momentum.
+A training step on a batch of 32 works in 8,864 bytes of memory, which it uses again at every step,
+beside 4,104 bytes of parameters, 4,104 of their cotangents and 4,104 of the state of momentum. An
+input that fits is read where it is.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ import importlib
 import importlib.util
 import json
 import math
+import operator
 import os
 import sys
 import time
@@ -66,6 +67,8 @@ THREADS = 1  # threads that share a batch in training, where nothing else is sai
 NOT_SHARED = ""
 ANSWERED = 1024  # samples that are answered at once, more in turn; None: all
 MEASURED = 1024  # and those whose loss is computed at once
+ANSWERING = 1  # threads that share an answer in turn
+KEPT = 1024  # samples; arrays for as many are kept for the next answer
 INPUT = {"name": "x", "axes": ("N", 30), "below": None}
 TARGET = {"name": "y", "axes": ("N", 1), "below": None}
 
@@ -86,10 +89,11 @@ def init(seed=0):
 
 
 def forward(params, x):
-    """The output z_2 in inference mode."""
-    p, dtype = _held(params, ARRAYS)
-    x, sizes = _fitting(x, INPUT, {})
-    return _joined(_Answers(p, dtype).each(x, sizes, ANSWERED, lambda z, ws, rows: np.array(z)))
+    """The output z_2 in inference mode.
+
+    The arrays of `params`, and those to work in, are kept for the next call with the same ones.
+    """
+    return _answers(params).read(x, np.array)
 
 
 def value_and_grad(params, x, y, seed=None, sample_weight=None):
@@ -111,8 +115,8 @@ def input_grad(params, x, y, seed=None):
     w = _flat(params, PARAMETERS)
     x, y, sizes = _batch(x, y)
     ws = Training(w, np.zeros(SIZE, w.dtype), **sizes)
-    ws.x_bar = np.empty_like(ws.x)
     _gradients(ws, x, y, seed)
+    ws.x_bar = np.empty_like(ws.x)
     input_arrays(ws)
     input_pass(ws)
     return ws.x_bar
@@ -127,6 +131,23 @@ def per_sample_grad(params, x, y, seed=None):
     return ws.gradients
 
 
+def _take(ws, x, y):
+    """The batch in a workspace, the input where it is, if that can be read there."""
+    if x.dtype == ws.dtype and x.flags.c_contiguous and x.flags.aligned:
+        ws.x = x
+    else:
+        _room(ws, x)[...] = x
+    ws.y[...] = y
+
+
+def _room(ws, x):
+    """Memory of the workspace for an input of this shape."""
+    if ws.held is None:
+        ws.held = _empty((ws.y.shape[0], *x.shape[1:]), ws.dtype)
+    ws.x = ws.held
+    return ws.x
+
+
 def _fill(ws, x, y, seed):
     """What a workspace starts from: the batch, and what is drawn at random."""
     ws.x[...], ws.y[...] = x, y
@@ -134,13 +155,14 @@ def _fill(ws, x, y, seed):
 
 def _gradients(ws, x, y, seed, sample_weight=None):
     """The loss; the cotangents of the parameters are left in `ws`."""
+    _room(ws, x)
     _fill(ws, x, y, seed)
     value = forward_pass(ws)
     if sample_weight is None:
         loss_backward(ws)
     else:
-        weight = _weights(sample_weight, len(x)).astype(ws.z_2.T.dtype)
-        value, ws.z_2_bar.T[...] = weighted_loss(ws.z_2.T, ws.y, weight)
+        weight = _weights(sample_weight, len(x)).astype(ws.z_2.dtype)
+        value, ws.z_2_bar[...] = weighted_loss(ws.z_2, ws.y, weight)
     backward_pass(ws)
     return float(value)
 
@@ -154,51 +176,46 @@ class Training:
         ws.b_1, ws.b_1_bar = p["dense_1.b"], g["dense_1.b"]  # 16
         ws.W_2, ws.W_2_bar = p["dense_2.W"], g["dense_2.W"]  # 16 x 1
         ws.b_2, ws.b_2_bar = p["dense_2.b"], g["dense_2.b"]  # 1
-        ws.x = _empty((N, 30), dtype)
+        ws.x = ws.held = None  # an input is read where it is, or here
+        ws.dtype = dtype
         ws.y = _empty((N, 1), dtype)
-        ws.z_1 = _empty((16, N), dtype)
+        ws.z_1 = _empty((N, 16), dtype)
         ws.a_1 = ws.z_1
         ws.z_1_bar = ws.z_1
-        ws.z_2 = _empty((1, N), dtype)
-        ws.slot_3 = _empty(16*N, dtype)
-        ws.t_1 = ws.slot_3[:N].reshape(1, N)
-        ws.t_2 = ws.slot_3[N:2*N].reshape(1, N)
-        ws.t_3 = ws.slot_3[N:2*N].reshape(1, N)
-        ws.t_4 = ws.slot_3[2*N:3*N].reshape(1, N)
-        ws.a_1_bar = ws.slot_3[:16*N].reshape(16, N)
-        ws.z_2_bar = _empty((1, N), dtype)
+        ws.slot_2 = _empty(16*N, dtype)
+        ws.z_2 = ws.slot_2[:N].reshape(N, 1)
+        ws.t_1 = ws.slot_2[N:2*N].reshape(N, 1)
+        ws.t_2 = ws.slot_2[2*N:3*N].reshape(N, 1)
+        ws.t_3 = ws.slot_2[2*N:3*N].reshape(N, 1)
+        ws.t_4 = ws.slot_2[3*N:4*N].reshape(N, 1)
+        ws.a_1_bar = ws.slot_2[:16*N].reshape(N, 16)
+        ws.z_2_bar = _lent(w_bar[0:32], (N, 1), dtype)
         ws.ones = np.ones(N, dtype)  # (6)
-        ws.W_1_T = ws.W_1.T  # (1)
-        ws.x_T = ws.x.T  # (1)
-        ws.b_1_column = ws.b_1[:, None]  # (1)
-        ws.W_2_T = ws.W_2.T  # (3)
-        ws.b_2_column = ws.b_2[:, None]  # (3)
-        ws.y_T = ws.y.T  # (4)
         ws.one = np.array(1, dtype)  # (4)
         ws.zero = np.array(0, dtype)  # (4)
         ws.half = np.array(0.5, dtype)  # (5)
         ws.N = np.array(N, dtype)  # (5)
-        ws.z_2_bar_T = ws.z_2_bar.T  # (7)
-        ws.z_1_bar_T = ws.z_1_bar.T  # (11)
+        ws.a_1_T = ws.a_1.T  # (7)
+        ws.W_2_T = ws.W_2.T  # (8)
 
 
 def forward_pass(ws):
     """The loss of the batch in `ws.x` and `ws.y`."""
     N = len(ws.x)
     # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
-    np.dot(ws.W_1_T, ws.x_T, out=ws.z_1)  # (1)
-    np.add(ws.z_1, ws.b_1_column, out=ws.z_1)  # (1)
+    np.dot(ws.x, ws.W_1, out=ws.z_1)  # (1)
+    np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
     # (2) a_1[n,j] = tanh(z_1[n,j])
     np.tanh(ws.z_1, out=ws.a_1)  # (2)
     # (3) z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]
-    np.dot(ws.W_2_T, ws.a_1, out=ws.z_2)  # (3)
-    np.add(ws.z_2, ws.b_2_column, out=ws.z_2)  # (3)
+    np.dot(ws.a_1, ws.W_2, out=ws.z_2)  # (3)
+    np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (3)
     # (4) L = mean[n,k]((1 - y[n,k])*softplus(z_2[n,k]) + softplus(-z_2[n,k])*y[n,k])
-    np.subtract(ws.one, ws.y_T, out=ws.t_1)  # (4)
+    np.subtract(ws.one, ws.y, out=ws.t_1)  # (4)
     np.maximum(ws.z_2, ws.zero, out=ws.t_2)  # (4)
     np.multiply(ws.t_1, ws.t_2, out=ws.t_1)  # (4)
     np.minimum(ws.z_2, ws.zero, out=ws.t_3)  # (4)
-    np.multiply(ws.y_T, ws.t_3, out=ws.t_3)  # (4)
+    np.multiply(ws.y, ws.t_3, out=ws.t_3)  # (4)
     np.abs(ws.z_2, out=ws.t_4)  # (4)
     np.negative(ws.t_4, out=ws.t_4)  # (4)
     np.exp(ws.t_4, out=ws.t_4)  # (4)
@@ -217,93 +234,89 @@ def loss_backward(ws):
     np.tanh(ws.z_2_bar, out=ws.z_2_bar)  # (5)
     np.add(ws.z_2_bar, ws.one, out=ws.z_2_bar)  # (5)
     np.multiply(ws.z_2_bar, ws.half, out=ws.z_2_bar)  # (5)
-    np.subtract(ws.z_2_bar, ws.y_T, out=ws.z_2_bar)  # (5)
+    np.subtract(ws.z_2_bar, ws.y, out=ws.z_2_bar)  # (5)
     np.divide(ws.z_2_bar, ws.N, out=ws.z_2_bar)  # (5)
 
 
 def backward_pass(ws):
     """The cotangents of all parameters, from z_2_bar."""
     # (6) b_2_bar[k] = sum[n](z_2_bar[n,k])
-    np.dot(ws.z_2_bar, ws.ones, out=ws.b_2_bar)  # (6)
+    np.dot(ws.ones, ws.z_2_bar, out=ws.b_2_bar)  # (6)
     # (7) W_2_bar[j,k] = sum[n](a_1[n,j]*z_2_bar[n,k])
-    np.dot(ws.a_1, ws.z_2_bar_T, out=ws.W_2_bar)  # (7)
+    np.dot(ws.a_1_T, ws.z_2_bar, out=ws.W_2_bar)  # (7)
     # (8) a_1_bar[n,j] = sum[k](z_2_bar[n,k]*W_2[j,k])
-    np.dot(ws.W_2, ws.z_2_bar, out=ws.a_1_bar)  # (8)
+    np.dot(ws.z_2_bar, ws.W_2_T, out=ws.a_1_bar)  # (8)
     # (9) z_1_bar[n,j] = (1 - a_1[n,j]**2)*a_1_bar[n,j]
     np.square(ws.a_1, out=ws.z_1_bar)  # (9)
     np.subtract(ws.one, ws.z_1_bar, out=ws.z_1_bar)  # (9)
     np.multiply(ws.z_1_bar, ws.a_1_bar, out=ws.z_1_bar)  # (9)
     # (10) b_1_bar[j] = sum[n](z_1_bar[n,j])
-    np.dot(ws.z_1_bar, ws.ones, out=ws.b_1_bar)  # (10)
+    np.dot(ws.ones, ws.z_1_bar, out=ws.b_1_bar)  # (10)
     # (11) W_1_bar[i,j] = sum[n](x[n,i]*z_1_bar[n,j])
-    np.dot(ws.x_T, ws.z_1_bar_T, out=ws.W_1_bar)  # (11)
+    np.dot(ws.x.T, ws.z_1_bar, out=ws.W_1_bar)  # (11)
 
 
 def input_arrays(ws):
     """What `input_pass` needs, the array of its result aside."""
+    ws.W_1_T = ws.W_1.T  # (12)
 
 
 def input_pass(ws):
     """The cotangent x_bar of the input, after those of the parameters."""
     # (12) x_bar[n,i] = sum[j](z_1_bar[n,j]*W_1[i,j])
-    np.matmul(ws.z_1_bar_T, ws.W_1_T, out=ws.x_bar)  # (12)
+    np.matmul(ws.z_1_bar, ws.W_1_T, out=ws.x_bar)  # (12)
 
 
 class Inference:
     """The arrays of an answer to N samples; the parameters `p` are only read."""
 
     def __init__(ws, p, dtype, N):
+        ws.dtype = dtype
         ws.W_1 = p["dense_1.W"]  # 30 x 16
         ws.b_1 = p["dense_1.b"]  # 16
         ws.W_2 = p["dense_2.W"]  # 16 x 1
         ws.b_2 = p["dense_2.b"]  # 1
-        ws.x = _empty((N, 30), dtype)
-        ws.y = _empty((N, 1), dtype)
-        ws.z_1 = _empty((16, N), dtype)
+        ws.z_1 = _empty((N, 16), dtype)
         ws.a_1 = ws.z_1
-        ws.z_2 = _empty((1, N), dtype)
-        ws.W_1_T = ws.W_1.T  # (1)
-        ws.x_T = ws.x.T  # (1)
-        ws.b_1_column = ws.b_1[:, None]  # (1)
-        ws.W_2_T = ws.W_2.T  # (3)
-        ws.b_2_column = ws.b_2[:, None]  # (3)
+        ws.z_2 = _empty((N, 1), dtype)
 
 
-def inference_pass(ws):
-    """The output z_2 for `ws.x`."""
+def inference_pass(ws, x):
+    """The output z_2 for x, in memory of the workspace."""
+    x = np.ascontiguousarray(x, ws.dtype)  # itself, if it is so
     # (1) z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b_1[j]
-    np.dot(ws.W_1_T, ws.x_T, out=ws.z_1)  # (1)
-    np.add(ws.z_1, ws.b_1_column, out=ws.z_1)  # (1)
+    np.dot(x, ws.W_1, out=ws.z_1)  # (1)
+    np.add(ws.z_1, ws.b_1, out=ws.z_1)  # (1)
     # (2) a_1[n,j] = tanh(z_1[n,j])
     np.tanh(ws.z_1, out=ws.a_1)  # (2)
     # (3) z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]
-    np.dot(ws.W_2_T, ws.a_1, out=ws.z_2)  # (3)
-    np.add(ws.z_2, ws.b_2_column, out=ws.z_2)  # (3)
-    return ws.z_2.T
+    np.dot(ws.a_1, ws.W_2, out=ws.z_2)  # (3)
+    np.add(ws.z_2, ws.b_2, out=ws.z_2)  # (3)
+    return ws.z_2
 
 
 def loss_arrays(ws):
     """What `loss_pass` needs."""
-    N = len(ws.x)
-    dtype = ws.z_2.T.dtype
-    ws.t_1 = _empty((1, N), dtype)
-    ws.t_2 = _empty((1, N), dtype)
+    N = len(ws.z_2)
+    dtype = ws.dtype
+    ws.y = _empty((N, 1), dtype)
+    ws.t_1 = _empty((N, 1), dtype)
+    ws.t_2 = _empty((N, 1), dtype)
     ws.t_3 = ws.t_2
-    ws.t_4 = _empty((1, N), dtype)
-    ws.y_T = ws.y.T  # (4)
+    ws.t_4 = _empty((N, 1), dtype)
     ws.one = np.array(1, dtype)  # (4)
     ws.zero = np.array(0, dtype)  # (4)
 
 
 def loss_pass(ws):
     """The loss of that output for `ws.y`."""
-    N = len(ws.x)
+    N = len(ws.y)
     # (4) L = mean[n,k]((1 - y[n,k])*softplus(z_2[n,k]) + softplus(-z_2[n,k])*y[n,k])
-    np.subtract(ws.one, ws.y_T, out=ws.t_1)  # (4)
+    np.subtract(ws.one, ws.y, out=ws.t_1)  # (4)
     np.maximum(ws.z_2, ws.zero, out=ws.t_2)  # (4)
     np.multiply(ws.t_1, ws.t_2, out=ws.t_1)  # (4)
     np.minimum(ws.z_2, ws.zero, out=ws.t_3)  # (4)
-    np.multiply(ws.y_T, ws.t_3, out=ws.t_3)  # (4)
+    np.multiply(ws.y, ws.t_3, out=ws.t_3)  # (4)
     np.abs(ws.z_2, out=ws.t_4)  # (4)
     np.negative(ws.t_4, out=ws.t_4)  # (4)
     np.exp(ws.t_4, out=ws.t_4)  # (4)
@@ -385,9 +398,9 @@ class Optimizer:
         ws.units = {}  # what states are divided by
         ws.c_1 = np.array(0.9, w.dtype)  # (13)
         ws.c_2 = np.empty((), w.dtype)
-        tile = min(131072 // w.itemsize, len(w))
         flat = (w, w_bar, ws.v)
-        scratch = [_empty(tile, dtype) for dtype in [w.dtype, w.dtype]]
+        tile = min(262144 // w.itemsize, len(w)) or 1
+        scratch = [_empty(tile, dtype) for dtype in []]
         ws.tiles = [  # so many elements that they stay in the cache
             (
                 *(a[i : i + tile] for a in flat),
@@ -400,18 +413,19 @@ class Optimizer:
 
 def update(ws):
     """One step of momentum, from `w_bar`."""
-    ws.t += 1
+    t = int(ws.t) + 1
+    ws.t[()] = t
     learning_rate = ws.learning_rate
     ws.c_2[()] = learning_rate  # (14)
-    for w, g, v, slot_1, total, parts in ws.tiles:
+    for w, g, v, parts in ws.tiles:
         for part in parts:
-            g = np.add(g, part, out=total)  # (13)
+            np.add(g, part, out=g)  # (13)
         # (13) v_next[p] = 0.9*v[p] + g[p]
         np.multiply(v, ws.c_1, out=v)  # (13)
         np.add(v, g, out=v)  # (13)
         # (14) w_next[p] = w[p] - learning_rate*v_next[p]
-        np.multiply(v, ws.c_2, out=slot_1)  # (14)
-        np.subtract(w, slot_1, out=w)  # (14)
+        np.multiply(v, ws.c_2, out=g)  # (14)
+        np.subtract(w, g, out=w)  # (14)
 
 
 def weighted_loss(z_2, y, sample_weight):
@@ -468,12 +482,24 @@ def metrics(z, y):
     return {"accuracy": float(np.mean(labels(z) == y))}
 
 
+def _forward(ws):
+    """The loss of a batch; what a part of one adds to it."""
+    return ws.share * float(forward_pass(ws))
+
+
 def _backward(ws):
     """The cotangents of all parameters, those of a part of a batch weighted with its share."""
     loss_backward(ws)
     if ws.share != 1:
-        np.multiply(ws.z_2_bar.T, ws.share, out=ws.z_2_bar.T)
+        np.multiply(ws.z_2_bar, ws.share, out=ws.z_2_bar)
     backward_pass(ws)
+
+
+def _both(ws):
+    """Loss and cotangents, one after the other."""
+    value = _forward(ws)
+    _backward(ws)
+    return value
 
 
 def _each(function, parts):
@@ -487,7 +513,7 @@ def _each(function, parts):
 @functools.cache
 def _pool():
     """The threads that work beside the one that calls."""
-    return concurrent.futures.ThreadPoolExecutor(max(THREADS, os.cpu_count() or 1))
+    return concurrent.futures.ThreadPoolExecutor(max(THREADS, ANSWERING, os.cpu_count() or 1))
 
 
 if hasattr(os, "register_at_fork"):
@@ -501,18 +527,25 @@ def _controller():
     return importlib.import_module("threadpoolctl").ThreadpoolController() if found else None
 
 
+_UNCHANGED = contextlib.nullcontext()
+
+
 def _blas(parts):
     """A context in which matrix products have one thread each, where several share a batch."""
     if len(parts) == 1 or _controller() is None:
-        return contextlib.nullcontext()
+        return _UNCHANGED
     return _controller().limit(limits=1, user_api="blas")
 
 
-def _threads(wanted):
-    """How many threads share a batch: THREADS, where products can be kept from having more."""
+def _alone():
+    """Whether the environment wants one thread."""
+    return "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
+
+
+def _threads(wanted, usual):
+    """How many threads are at work: the usual, where products can be kept from having more."""
     if wanted is None:
-        alone = "1" in (os.environ.get(f"{n}_NUM_THREADS") for n in ("OPENBLAS", "OMP"))
-        return THREADS if THREADS == 1 or alone or _controller() else 1
+        return usual if usual == 1 or _alone() or _controller() else 1
     if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
         raise ValueError(f"threads: expected an integer above 0, given {wanted!r}")
     if wanted > 1 and NOT_SHARED:
@@ -531,12 +564,12 @@ class Model:
         self.epoch = 0  # epochs trained
         self.generator = np.random.default_rng(seed)
         self._w = _flat(init(self.generator), ARRAYS)
-        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads))]
+        self._w_bars = [_zeros(SIZE, DTYPE) for _ in range(_threads(threads, THREADS))]
         self._optimizer = Optimizer(self._w[:SIZE], *self._w_bars)
         self._workspaces = {}
         self._kind = self._parts = None  # shapes and types of the last batch, and its workspaces
         self.params = _Parameters(_views(self._w, ARRAYS))
-        own = dict(self.params), DTYPE, len(self._w_bars)
+        own = dict(self.params), DTYPE, threads
         self._answers, self._evaluations = _Answers(*own), _Answers(*own, with_loss=True)
 
     def train_step(self, x, y):
@@ -549,6 +582,8 @@ class Model:
             value = self._value(parts)
             if math.isfinite(value):
                 self._step(parts)
+        for ws in parts:
+            ws.x = None  # which is the caller's
         return value
 
     def _holding(self, x, y):
@@ -558,22 +593,23 @@ class Model:
             self._parts = self._workspace(_batch(x, y)[2])
             self._kind = kind
         for ws in self._parts:
-            ws.x[...], ws.y[...] = x[ws.rows], y[ws.rows]
+            _take(ws, x[ws.rows], y[ws.rows])
             for held, below in ws.ids:
                 if held.item(held.argmax()) >= below:
                     _batch(x, y)  # says what is wrong
         return self._parts
 
     def _value(self, parts):
-        """The loss of a batch: the mean over its parts."""
-        value = 0.0
-        for k, own in enumerate(_each(forward_pass, parts)):
-            value += parts[k].share * float(own)
-        return value
+        """The loss of a batch: the mean over its parts, of several with their cotangents.
+
+        So their threads need not wait for each other before the step.
+        """
+        return _forward(parts[0]) if len(parts) == 1 else sum(_each(_both, parts))
 
     def _step(self, parts):
         """What follows a loss that is finite."""
-        _each(_backward, parts)
+        if len(parts) == 1:
+            _backward(parts[0])
         for unused in self._w_bars[len(parts) :]:
             unused.fill(0)
         update(self._optimizer)
@@ -629,11 +665,12 @@ class Model:
                 rows = order[start : start + batch_size]
                 parts = self._workspace(sizes | {"N": len(rows)})
                 for ws in parts:
+                    _room(ws, x)
                     _gather(x, rows[ws.rows], ws.x)
                     _gather(y, rows[ws.rows], ws.y)
                 # What overflows shows in the loss.
                 with np.errstate(all="ignore"), _blas(parts):
-                    value = self._value(parts)
+                    value = sum(_each(_forward, parts))
                     if not math.isfinite(value):
                         self._w[...] = last_finite
                         raise FloatingPointError(
@@ -642,11 +679,13 @@ class Model:
                             "A smaller learning_rate or a gradient_clip_norm may help."
                         )
                     last_finite[...] = self._w
+                    measured = {"loss": value}  # while the output is there
+                    for ws in parts:
+                        for name, mean in metrics(ws.z_2, ws.y).items():
+                            measured[name] = measured.get(name, 0.0) + ws.share * mean
+                    if len(parts) > 1:
+                        _each(_backward, parts)
                     self._step(parts)
-                measured = {"loss": value}
-                for ws in parts:
-                    for name, mean in metrics(ws.z_2.T, ws.y).items():
-                        measured[name] = measured.get(name, 0.0) + ws.share * mean
                 for name, mean in measured.items():
                     sums[name] = sums.get(name, 0) + mean * len(rows)
                 done = start + len(rows)
@@ -662,12 +701,12 @@ class Model:
         return history
 
     def predict(self, x):
-        """Class labels."""
-        return self._answer(x, labels)
+        """Class labels, without meaning where the output is nan."""
+        return self._answers.read(x, labels)
 
     def predict_proba(self, x):
         """The probability of each class."""
-        return self._answer(x, lambda z: np.array(probabilities(z)))
+        return self._answers.read(x, lambda z: np.array(probabilities(z)))
 
     def evaluate(self, x, y):
         """The loss, unregularized, and what else measures the network, in inference mode."""
@@ -681,11 +720,6 @@ class Model:
 
         first, *others = self._evaluations.each(x, sizes, MEASURED, measured)
         return {name: value + sum(o[name] for o in others) for name, value in first.items()}
-
-    def _answer(self, x, read):
-        """What is read from the output, which stays in its workspace."""
-        x, sizes = _fitting(x, INPUT, {})
-        return _joined(self._answers.each(x, sizes, ANSWERED, lambda z, ws, rows: read(z)))
 
     def _state(self):
         """All that changes while training, {name: view}, the generator aside."""
@@ -760,6 +794,17 @@ class _Answers:
         self.params, self.dtype, self.threads = params, dtype, threads
         self.with_loss = with_loss
         self.free = {}
+        self.last = None, {}  # shape and type of the last input, and the sizes that they fix
+
+    def read(self, x, read):
+        """`read(z)` of the output for all of `x`; what that gives must not be memory of `z`."""
+        x = np.asarray(x)
+        kind, sizes = self.last
+        if kind != (x.shape, x.dtype) or INPUT["below"] is not None:
+            x, sizes = _fitting(x, INPUT, {})
+            self.last = (x.shape, x.dtype), sizes
+        found = self.each(x, sizes, ANSWERED, lambda z, ws, rows: read(z))
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def each(self, x, sizes, most, read):
         """`read(z, ws, rows)` of the output of each part of `x`, of so many samples at most.
@@ -770,7 +815,7 @@ class _Answers:
         if most is None or N <= most:
             return [self.one(x, sizes, slice(0, N), read)]
         parts = [slice(k, min(k + most, N)) for k in range(0, N, most)]
-        count = min(len(parts), self.threads or _threads(None))
+        count = min(len(parts), _threads(self.threads, ANSWERING))
 
         def some(k):
             own = parts[k::count]
@@ -791,17 +836,32 @@ class _Answers:
             ws = Inference(self.params, self.dtype, **sizes)
             if self.with_loss:
                 loss_arrays(ws)
-        ws.x[...] = x
-        found = read(inference_pass(ws), ws, rows)
-        self.free.setdefault(key, []).append(ws)
-        for oldest in [*self.free][:-4]:
-            self.free.pop(oldest, None)
+            for oldest in [*self.free][:-3]:
+                self.free.pop(oldest, None)
+        found = read(inference_pass(ws, x), ws, rows)
+        if len(x) <= KEPT:
+            self.free.setdefault(key, []).append(ws)
         return found
 
 
-def _joined(parts):
-    """One array of the parts of an answer."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+_last = {}, None  # the arrays of the last call of `forward`, and the workspaces that read them
+
+
+def _answers(params):
+    """The workspaces for these parameters: those of the last call, if its arrays are given again.
+
+    They read the arrays where these are, so that changes in them are seen. Where one is of another
+    type or order, a copy is made at each call and nothing is kept.
+    """
+    global _last
+    arrays, answers = _last
+    same = map(operator.is_, map(params.get, arrays), arrays.values())
+    if answers is None or len(params) != len(arrays) or not all(same):
+        arrays, dtype = _held(params, ARRAYS)
+        answers = _Answers(arrays, dtype)
+        if all(params[name] is array for name, array in arrays.items()):
+            _last = arrays, answers
+    return answers
 
 
 class _Parameters(dict):
@@ -811,6 +871,15 @@ class _Parameters(dict):
         if name not in self:
             raise KeyError(f"{name}: the parameters are {', '.join(self)}")
         self[name][...] = array
+
+    def update(self, *others, **named):
+        """Writes each of these arrays into its view."""
+        for name, array in dict(*others, **named).items():
+            self[name] = array
+
+    def __ior__(self, others):
+        self.update(others)
+        return self
 
     def __reduce__(self):  # a copy is a plain dictionary of arrays
         return dict, (dict(self),)
@@ -851,6 +920,13 @@ def _empty(shape, dtype):
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+def _lent(memory, shape, dtype):
+    """An array in memory that is free as long as it is read; one of its own where it is larger."""
+    count = math.prod(shape) if isinstance(shape, tuple) else shape
+    held = memory.view(dtype)
+    return held[:count].reshape(shape) if count <= len(held) else _empty(shape, dtype)
+
+
 def _zeros(shape, dtype):
     """The same, filled with 0."""
     array = _empty(shape, dtype)
@@ -884,6 +960,8 @@ def _held(params, needed):
         array = np.asarray(params[name] if name in params else np.zeros(shape, np.float32))
         if array.shape != shape:
             raise ValueError(f"{name}: expected shape {shape}, given {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{name}: expected numbers, given elements of type {array.dtype}")
         arrays[name] = array
     dtype = np.result_type(np.float32, *({a.dtype for a in arrays.values()} or [DTYPE]))
     return {name: np.asarray(a, dtype, order="C") for name, a in arrays.items()}, dtype
@@ -932,6 +1010,8 @@ def _fitting(array, wanted, sizes, finite=False):
         for size, axis in zip(array.shape, axes, strict=True)
     ):
         expected = str(tuple(axes)).replace("'", "")
+        if 0 in array.shape:
+            expected += " without a 0"
         raise ValueError(f"{name}: expected shape {expected}, given {array.shape}")
     if array.dtype.kind not in ("fiub" if stop is None else "iub"):
         expected = "numbers" if stop is None else "integers"

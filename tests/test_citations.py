@@ -95,6 +95,7 @@ def test_so_do_updates_with_all_that_can_come_before_them(name):
     )
     made = source(text)
     assert shown(made) == []
+    assert shown(source(text.replace("shape = [4]", "shape = [500_000]"))) == []
     update = made[made.index("def update(ws)") :]
     assert "g_clipped" in update and "g_regularized" in update
 
@@ -189,12 +190,19 @@ def test_no_citation_can_be_left_out_of_a_pass():
         "L = t_1 / N",
         "L = t_1",
         "z = ws.t[1]",
+        "ws.t[1] = t",
+        "ws.t[()] = t_1",
+        "_each(np.exp, ws.shares)",
         "N = t_1 / 2",
         "return np.add(z, b)",
         "return z + b",
         "grads = {'w': np.add(z, b)}",
         "x = len(np.add(z, b))",
         "if t == 7:",
+        "ws.x[...] = z",
+        "ws.x[0] = x",
+        "ws.t_1[...] = x",
+        "x = np.ascontiguousarray(np.add(x, z), dtype)",
     ],
 )
 def test_what_computes_is_no_frame(statement):
@@ -210,10 +218,14 @@ def test_what_computes_is_no_frame(statement):
         "N = len(ws.x)",
         "P = (N - 3)//2 + 1",
         "dtype = x.dtype",
+        "ws.x[...] = x",
+        "x = np.ascontiguousarray(x, ws.dtype)",
         'x, y = _read(arrays, "x", "y")',
         '_check_size(P, "P")',
         "return float(L)",
         "return ws.z_2",
+        "ws.t[()] = t",
+        "_each(share, ws.shares)",
         "return ws.z_2.transpose(2, 0, 1)",
         "raise ValueError(f'{x + 1}')",
     ],

@@ -144,7 +144,7 @@ def test_a_cotangent_is_led_to_from_the_forward_equation(tiny):
     text = explained(tiny, at(tiny.text, "ws.W_2_bar)  # ("))
     for part in (
         "in backward_pass",
-        "np.dot(ws.a_1, ws.z_2_bar_T, out=ws.W_2_bar)",
+        "np.dot(ws.a_1_T, ws.z_2_bar, out=ws.W_2_bar)",
         "W_2_bar[j,k] = sum[n](a_1[n,j]*z_2_bar[n,k])",
         "Comes through\n  z_2[n,k] = sum[j](a_1[n,j]*W_2[j,k]) + b_2[k]",
         "(3) is of layer dense_2, dense",

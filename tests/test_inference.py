@@ -1,7 +1,9 @@
 """Answers of a network: fresh arrays, parameters that are read where they are, parts of a batch."""
 
+import gc
 import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -247,4 +249,243 @@ def test_what_is_no_mean(lines, found):
 def test_an_answer_needs_no_arrays_of_the_loss():
     text = source(TINY)
     made = text[text.index("class Inference") : text.index("def inference_pass")]
-    assert made.count("_empty(") == 4  # x, y, and the outputs of two layers
+    assert made.count("_empty(") == 2  # the outputs of two layers; the input is where it is
+
+
+# What `forward` keeps for the next call.
+
+
+def test_arrays_are_kept_for_the_same_parameters():
+    net = compiled(MEAN)
+    params = net.init(0)
+    x, _ = drawn(net, 6)
+    first = net.forward(params, x)
+    kept = net._last[1]
+    assert np.array_equal(net.forward({**params}, x), first)  # another dict of the same arrays
+    assert net._last[1] is kept
+    assert [len(spaces) for spaces in kept.free.values()] == [1]
+
+
+def test_what_changes_in_the_parameters_is_seen():
+    net = compiled(MEAN)
+    params, (x, _) = net.init(0), drawn(net, 6)
+    other = net.init(1)
+    expected = net.forward(other, x).copy()
+    net.forward(params, x)
+    for name, array in other.items():
+        params[name][...] = array  # in place
+    assert np.array_equal(net.forward(params, x), expected)
+    for name, array in net.init(2).items():
+        params[name] = array  # replaced, one by one
+        alone = {n: a.copy() for n, a in params.items()}
+        assert np.array_equal(net.forward(params, x), net.forward(alone, x))
+        net.forward(params, x)
+    model = net.Model(3)
+    before = net.forward(model.params, x)
+    model.params["dense_1.W"] = 0
+    assert not np.array_equal(net.forward(model.params, x), before)
+
+
+@pytest.mark.parametrize("other", [np.asfortranarray, lambda a: a.astype(">f4"), np.float64])
+def test_what_changes_in_converted_parameters_is_seen(other):
+    net = compiled(MEAN)
+    params, (x, _) = {n: other(a) for n, a in net.init(0).items()}, drawn(net, 6)
+    first = net.forward(params, x)
+    params["dense_1.W"] *= 2
+    second = net.forward(params, x)
+    assert not np.array_equal(first, second)
+    fresh = {n: a.copy() for n, a in params.items()}
+    assert np.array_equal(second, net.forward(fresh, x))
+
+
+def test_what_does_not_fit_is_told_after_what_fits():
+    net = compiled(TINY)
+    params, (x, _) = net.init(0), drawn(net, 6)
+    net.forward(params, x)
+    without = {n: a for n, a in params.items() if n != "dense_1.b"}
+    with pytest.raises(ValueError, match=r"missing or unknown: \['dense_1.b'\]"):
+        net.forward(without, x)
+    with pytest.raises(ValueError, match=r"missing or unknown: \['c'\]"):
+        net.forward({**params, "c": params["dense_1.b"]}, x)
+    with pytest.raises(ValueError, match=r"missing or unknown: \['c', 'dense_1.b'\]"):
+        net.forward({**without, "c": params["dense_1.b"]}, x)
+    with pytest.raises(ValueError, match=r"dense_1.b: expected shape \(5,\), given \(4,\)"):
+        net.forward({**params, "dense_1.b": np.zeros(4)}, x)
+    for given in (x[:, :3], x[0], x[:0], x[None]):
+        with pytest.raises(ValueError, match=r"x: expected shape \(N, 4\)"):
+            net.forward(params, given)
+    with pytest.raises(ValueError, match="x: expected numbers"):
+        net.forward(params, x.astype(complex))
+    for of in (complex, str):
+        with pytest.raises(ValueError, match=r"dense_1\.b: expected numbers"):
+            net.forward({**params, "dense_1.b": params["dense_1.b"].astype(of)}, x)
+    assert net.forward(params, x).shape == (6, 3)
+
+
+def test_tokens_are_looked_at_each_time():
+    net = compiled(TOKENS)
+    params = net.init(0)
+    x = np.array([[0, 1, 6]])
+    first = net.forward(params, x)
+    for given in (7, -1):
+        x[0, 1] = given
+        with pytest.raises(ValueError, match="x: expected integers from 0 to 6"):
+            net.forward(params, x)
+    x[0, 1] = 1
+    assert np.array_equal(net.forward(params, x.astype(np.int32)), first)
+
+
+TOKENS = """
+name = "tokens"
+[input]
+shape = [3]
+dtype = "int64"
+vocabulary = 7
+[[layers]]
+type = "embedding"
+vocabulary = 7
+dim = 4
+[[layers]]
+type = "flatten"
+[[layers]]
+type = "dense"
+units = 3
+[loss]
+type = "softmax_cross_entropy"
+[optimizer]
+type = "sgd"
+learning_rate = 0.1
+"""
+IMAGES = """
+name = "images"
+[input]
+shape = [6, 6, 2]
+[[layers]]
+type = "conv2d"
+filters = 3
+kernel_size = 3
+activation = "relu"
+[[layers]]
+type = "flatten"
+[[layers]]
+type = "dense"
+units = 3
+[loss]
+type = "softmax_cross_entropy"
+[optimizer]
+type = "sgd"
+learning_rate = 0.1
+"""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda x: x.astype(np.float64),
+        lambda x: x.astype(">f4"),
+        lambda x: x.astype(np.float16),
+        np.asfortranarray,
+        lambda x: np.repeat(x, 2, axis=0)[::2],
+        lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+        lambda x: x[::-1].copy()[::-1],
+        lambda x: np.frombuffer(b"?" + x.tobytes(), np.float32, offset=1).reshape(x.shape),
+        lambda x: x.tolist(),
+    ],
+    ids=["double", "big-endian", "half", "reversed", "rows", "columns", "back", "odd", "list"],
+)
+@pytest.mark.parametrize("text", [TINY, IMAGES])
+def test_an_input_may_lie_as_it_likes(text, other):
+    net = compiled(text)
+    params, model = net.init(0), net.Model(0)
+    x = np.round(drawn(net, 7)[0], 1).astype(np.float16).astype(np.float32)
+    for N in (7, 1):
+        expected = net.forward(params, x[:N].copy())
+        found = net.forward(params, other(x[:N]))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        assert found.dtype == np.float32
+        assert np.array_equal(model.predict(other(x[:N])), model.predict(x[:N].copy()))
+
+
+def test_an_input_that_fits_is_not_copied_nor_kept():
+    net = compiled(TINY.replace("[4]", "[5000]"))
+    params, model = net.init(0), net.Model(0)
+    x = np.ones((100, 5000), np.float32)
+    for call in (lambda x: net.forward(params, x), model.predict):
+        call(x)
+        tracemalloc.start()
+        call(x)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < x.nbytes / 20
+    died = weakref.finalize(x, int)
+    del x
+    gc.collect()
+    assert not died.alive
+
+
+def test_of_parameters_only_the_last_are_kept():
+    net = compiled(MEAN)
+    params, (x, _) = net.init(0), drawn(net, 6)
+    net.forward(params, x)
+    died = weakref.finalize(params["dense_1.W"], int)
+    del params
+    net.forward(net.init(1), x)
+    gc.collect()
+    assert not died.alive
+
+
+def test_arrays_for_many_samples_are_not_kept():
+    net = compiled(CENTRED)  # in which all samples are answered together
+    params = net.init(0)
+    for N, kept in ((net.KEPT, True), (net.KEPT + 1, False)):
+        net.forward(params, drawn(net, N)[0])
+        assert ((N,) in net._last[1].free) == kept
+
+
+def test_threads_may_call_forward_with_other_parameters():
+    net = compiled(MEAN)
+    x, _ = drawn(net, 40)
+    some = [net.init(seed) for seed in range(2)]
+    expected = [net.forward(params, x) for params in some]
+    wrong = []
+
+    def ask(k):
+        answers = [net.forward(some[(k + i) % 3 % 2], x) for i in range(200)]
+        for i, found in enumerate(answers):  # after later calls: none may have been written over
+            if not np.array_equal(found, expected[(k + i) % 3 % 2]):
+                wrong.append(1)
+
+    asking = [threading.Thread(target=ask, args=(k,)) for k in range(4)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert not wrong
+
+
+def test_parts_are_shared_where_training_is_not():
+    net = compiled(NORMED)
+    assert net.NOT_SHARED
+    assert net.THREADS == 1
+    assert net.ANSWERING == 2
+    assert compiled(TINY).ANSWERING == 1  # done before another thread has begun
+    x = drawn(net, 4)[0]
+    x = np.concatenate([x] * net.ANSWERED)
+    model = net.Model(0)
+    alone = net.Model(0, threads=1)
+    np.testing.assert_allclose(model.predict_proba(x), alone.predict_proba(x), rtol=1e-6)
+
+
+NORMED = (
+    IMAGES.replace("[6, 6, 2]", "[32, 32, 8]")
+    .replace("filters = 3", "filters = 16")
+    .replace('activation = "relu"', 'activation = "relu"\n[[layers]]\ntype = "batch_norm"')
+)
+
+
+def test_so_many_samples_are_answered_at_once_as_stay_in_the_cache():
+    assert compiled(TINY).ANSWERED == 1024
+    assert compiled(NORMED).ANSWERED <= 64
+    # Small products in many steps: of so few samples most of the time would go to the calls.
+    many = TINY.replace("[4]", "[200, 8]").replace('"dense"\nunits = 5', '"gru"\nunits = 64')
+    assert compiled(many).ANSWERED >= 64

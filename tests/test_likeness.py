@@ -27,7 +27,10 @@ from derive.language.notation import (
     Tensor,
     accesses,
 )
+from derive.modules.kernels import _text, cited
+from derive.modules.rolling import marked
 
+SPECS = sorted(Path(__file__).parent.parent.glob("specs/*.toml"))
 T = TypeVar("T")
 
 n = Index("n")
@@ -212,6 +215,29 @@ def test_alike_layers_of_a_network_whatever_their_sizes(
     assert found.derivatives == expected.derivatives
     assert found.derivatives.gradients.shown == expected.derivatives.gradients.shown
     assert found.beside == expected.beside
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_equations_alike_read_as_they_would_alone(path: Path) -> None:
+    found = pipeline.derive_network(path).derivatives.gradients
+    texts = cited(found).equations
+    assert len(texts) > 10
+    equations = {e.target: e for e in found.equations}  # not the initial lines of recurrences
+    for e in equations.values():
+        assert texts[e.target] == marked(str(e))
+
+
+def test_a_name_that_is_a_word_is_no_place_for_others() -> None:
+    """In `exp[n] = exp(z[n])` one name is also a function's; sum[i__1] is printed as sum[i]."""
+    inner = Index("i__1")
+    for e in (
+        Equation("a", (n,), sympy.exp(Access("z", n))),
+        Equation("exp", (n,), sympy.exp(Access("z", n))),
+        Equation("a", (i,), Reduce("sum", Access("z", inner), (inner,))),
+        Equation("b", (i,), Reduce("sum", Access("z", j), (j,))),
+        Equation("N", (n,), Access("z", n) / n.size),
+    ):
+        assert _text(e) == marked(str(e))
 
 
 def test_copies_of_indices_have_an_order_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,10 @@ def test_views_and_numbers_are_made_in_the_setup():
 
 def test_an_array_that_comes_later_is_viewed_where_it_is_read():
     plain = schedule("a[n,i] = sum[j](z[n,j]*W[i,j])")
-    found = named(plain, {"W"})
-    assert printed(found) == printed(plain)
+    assert printed(plain) == ["np.matmul(ws.z, ws.W.T, out=ws.a)"]
+    assert printed(named(plain, {"W"})) == ["np.dot(ws.z, ws.W.T, out=ws.a)"]
+    # In what order the elements of `a` will lie is not known, and `dot` asks for one.
+    assert printed(named(plain, {"a"})) == ["np.matmul(ws.z, ws.W_T, out=ws.a)"]
 
 
 @pytest.mark.parametrize(

@@ -37,3 +37,26 @@ def test_300_steps_are_those_of_torch_in_double_precision(amsgrad):
         peer.step()
         module.update(ws)
     np.testing.assert_allclose(w, exact.detach().numpy(), rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("clip", ["", "gradient_clip_norm = 1.0"])
+def test_threads_that_share_a_long_update_make_the_same_one(threads, clip, monkeypatch):
+    few, many = (
+        compiled(spec(optimizer='type = "adamw"', training=clip, input=f"shape = [{n}]"))
+        for n in (5, 500_000)
+    )
+    assert not hasattr(few, "_updating") and many.SIZE > 2**21
+    monkeypatch.setattr(many, "_updating", lambda: threads)
+    rng = np.random.default_rng(2)
+    one = rng.normal(size=600_001).astype(np.float32)
+    other = one.copy()
+    parts = [rng.normal(size=one.size).astype(np.float32) for _ in range(2)]
+    alone = few.Optimizer(one, *map(np.copy, parts))
+    together = many.Optimizer(other, *map(np.copy, parts))
+    assert len(together.shares) == threads
+    for _ in range(2):
+        few.update(alone)
+        many.update(together)
+    np.testing.assert_array_equal(one, other)
+    assert alone.t == together.t == 2

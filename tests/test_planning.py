@@ -6,7 +6,7 @@ from itertools import count, pairwise, product
 import numpy as np
 import pytest
 
-from derive.code import dry_run
+from derive.code import dry_run, planning
 from derive.code.dry_run import estimate
 from derive.code.layout import AS_WRITTEN, BATCH_LAST, FEATURES_FIRST, frames, roles
 from derive.code.lowering import BATCH, arrangements, lower
@@ -175,3 +175,15 @@ def test_small_steps_and_large_products_have_one_thread(units, samples, threads)
 def test_many_long_elementwise_passes_are_shared():
     long = program("z[n,j] = exp(tanh(sin(x[n,j])))", j=100_000)
     assert shared(workspace(lower(long)), BATCH, {BATCH: 64}) == 2
+
+
+def test_the_written_order_is_kept_where_another_gains_next_to_nothing(monkeypatch):
+    layers = "z[n,j] = sum[i](x[n,i]*W[i,j])\na[n,j] = maximum(z[n,j], 0)\n"
+    own = program(f"{layers}l[n] = sum[j](exp(a[n,j] - m[j]))", i=784, j=24)
+    arguments = own, ("l", "a"), (), ("z", "a"), {BATCH: 64}
+    assert not planned(*arguments).turned
+    monkeypatch.setattr(planning, "CLEAR", 1.0)
+    assert planned(*arguments).turned
+    monkeypatch.undo()
+    small = program(f"{layers}l[n] = sum[j](exp(a[n,j] - m[j]))", i=784, j=2)
+    assert planned(small, *arguments[1:]).turned

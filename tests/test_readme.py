@@ -47,6 +47,18 @@ def test_the_definitions_shown_train(tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
 
 
+def test_the_block_shown_is_repeated(tmp_path: Path) -> None:
+    spec = tmp_path / "deep.toml"
+    spec.write_text(
+        'name = "deep"\n[input]\nshape = [8]\n'
+        + block("[define.layer.residual]")
+        + '\n[loss]\ntype = "mse"\n'
+    )
+    net = load(pipeline.generate(spec)["deep.py"], "deep")
+    assert net.PARAMETERS["residual_1.W"] == (6, 8, 128)
+    assert net.PARAMETERS["residual_1.W_2"] == (6, 128, 8)
+
+
 def test_the_formula_of_the_language_reads() -> None:
     d = derive.vjp(block("mu[n]  ="), wrt=["x", "gamma", "beta"])
     assert [e.target for e in d.equations][:3] == ["mu", "var", "y"]

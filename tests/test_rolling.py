@@ -128,3 +128,18 @@ def test_fields_kept_by_layer_give_way_to_the_batch():
     kept, (printed,) = resolve([lines])
     assert kept == ("y_",)
     assert printed == ("for l in range(1, 6):", "    ws.y_[l] = ws.y")
+
+
+def test_a_text_between_quotes_is_no_name():
+    """The quote that ends it does not begin another text, in which a number might stand."""
+    lines = [f'np.einsum("an,an->n", {field("a_1")}, out={field("b_2")})\nnp.square("x", c)']
+    _, (printed,) = resolve([lines])
+    assert printed == ('np.einsum("an,an->n", ws.a_1, out=ws.b_2)', 'np.square("x", c)')
+
+
+def test_no_loop_begins_within_a_statement():
+    """The arguments of a call, a line each, are no lines that repeat."""
+    names = [f"    {field(f't_{k}')}," for k in range(20, 32)]
+    lines = ["ws.tiles = _tiles(  # (3)", *names, ")"]
+    _, (printed,) = resolve([lines])
+    assert printed == tuple(re.sub("[\x01\x02]", "", line) for line in lines)

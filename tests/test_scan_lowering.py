@@ -141,6 +141,14 @@ def test_every_member_can_be_a_result(name: str) -> None:
             np.testing.assert_allclose(computed[t], exact[t], 1e-10, 1e-12, err_msg=t)
 
 
+@pytest.mark.parametrize(("axes", "before"), [("n,j", True), ("n,i,j", False)])
+def test_what_is_large_is_computed_where_it_is_read(axes: str, before: bool) -> None:
+    """A call less at a step is worth less than reading its arrays from memory."""
+    lines = ("h[t,{}] = h[t-1,{}]*exp(x[t,{}] + 1)", "h[-1,{}] = 0", "y[{}] = h[T-1,{}]")
+    program = forward("\n".join(lines).replace("{}", axes))
+    assert any(e.target == "h_in" for e in hoisted(program).equations) is before
+
+
 @pytest.mark.parametrize("name", SCANS)
 def test_hoisting_changes_no_value(name: str) -> None:
     program = gradients(name).program

@@ -199,6 +199,7 @@ WRONG = [
     ("title = 3", "", "1:9: title must be a string"),
     ("include = 'a.toml'", "", "1:11: include must be a list of relative paths"),
     ("units = 3", "[input]", "3:1: unknown key 'units'"),
+    ("repeat = 3", "[input]", "3:1: unknown key 'repeat'; the known keys are 'dtype', 'shape',"),
     ("vocabulary = 3", "[input]", "3:1: a vocabulary is for tokens"),
     ('dtype = "int32"', "[input]", '3:9: dtype must be "float32" or "int64"'),
     ("unitz = 3", "units = 3", "7:1: unknown key 'unitz'; the nearest known key is 'units'"),

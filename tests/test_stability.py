@@ -8,9 +8,11 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from networks import TINY, source
 from sympy import Float, Pow, Symbol
 from sympy.core.symbol import Str
 
+import derive
 from derive import pipeline
 from derive.gradients.normal_form import flatten
 from derive.language import functions
@@ -475,3 +477,31 @@ def test_accuracy_has_two_values():
 def test_functions_of_computed_programs_have_no_algebra():
     a, b = Symbol("a"), Symbol("b")
     assert functions.rounded(a + b) - a - b != 0
+
+
+def test_gelu_chooses_nothing_and_its_derivative_is_a_factor():
+    made = source(TINY.replace("tanh", "gelu"))
+    assert "where=" not in made
+    backward = made[made.index("def backward_pass") : made.index("def input_arrays")]
+    of_gelu = [line for line in backward.split("\n") if "ws.z_1_bar)" in line and "np." in line]
+    assert of_gelu == ["    np.multiply(ws.a_1_bar, ws.z_1_bar, out=ws.z_1_bar)  # (11)"]
+    assert "np.exp" not in backward
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("name", ["erf", "erfc"])
+def test_products_with_an_error_function_and_their_derivatives(name, sign):
+    x = np.array([-40.0, -9, -3, -1, -0.25, 0, 1e-3, 0.5, 2, 6, 41, 1e30, -1e30])
+    g = np.linspace(0.5, 2, len(x))
+    factor = {"erf": "(1 + erf({}))", "erfc": "erfc({})"}[name].format(f"{sign}*x[i]/sqrt(2)")
+    f = derive.differentiate(f"L = sum[i](g[i]*x[i]*{factor})", wrt="x").compile()
+    with mpmath.workdps(60):
+
+        def exact(a):
+            v = mpmath.mpf(a) * sign / mpmath.sqrt(2)
+            tail = mpmath.erfc(-v) if name == "erf" else mpmath.erfc(v)
+            slope = 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-(v**2)) * sign / mpmath.sqrt(2)
+            return tail + mpmath.mpf(a) * (slope if name == "erf" else -slope)
+
+        wanted = np.array([float(exact(a)) for a in x])
+    np.testing.assert_allclose(f.value_and_grad(g=g, x=x)[1]["x"], g * wanted, rtol=3e-15)

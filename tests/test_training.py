@@ -430,7 +430,7 @@ X, Y = np.zeros((6, 4)), np.zeros(6, np.int64)
 WRONG = {
     "features": (X[:, :3], Y, r"x: expected shape \(N, 4\), given \(6, 3\)"),
     "rank": (X[0], Y, r"x: expected shape \(N, 4\), given \(4,\)"),
-    "no sample": (X[:0], Y[:0], r"x: expected shape \(N, 4\), given \(0, 4\)"),
+    "no sample": (X[:0], Y[:0], r"x: expected shape \(N, 4\) without a 0, given \(0, 4\)"),
     "targets": (X, Y[:5], r"y: expected shape \(6,\), given \(5,\)"),
     "rank of targets": (X, Y[:, None], r"y: expected shape \(6,\), given \(6, 1\)"),
     "a class too high": (X, Y + 3, "y: expected integers from 0 to 2, given 3 to 3"),
@@ -504,6 +504,12 @@ def test_setting_a_parameter_writes_into_the_model(data):
     assert model.evaluate(x, y)["loss"] != before
     with pytest.raises(KeyError, match="no_such"):
         model.params["no_such.W"] = 0
+    model.params.update({name: np.full(net.PARAMETERS[name], 0.5)})
+    assert model.params[name] is view and (view == 0.5).all()
+    model.params |= {name: np.zeros(net.PARAMETERS[name])}
+    assert model.params[name] is view and (view == 0).all()
+    with pytest.raises(KeyError, match="no_such"):
+        model.params.update({"no_such.W": 0})
     apart = copy.deepcopy(model.params)
     apart[name] += 1
     assert (view == 0).all()
@@ -513,3 +519,13 @@ def test_numbers_too_large_for_the_network_are_refused(data):
     x, y = data
     with pytest.raises(ValueError, match="too large"):
         net.Model(0).fit(x * 1e300, y, progress=False)
+
+
+def test_a_network_without_parameters_is_no_special_case():
+    layers = "[[layers]]\ntype = 'flatten'\n"
+    head, _, rest = TINY.partition("[[layers]]")
+    net = compiled(head + layers + "[loss]" + rest.partition("[loss]")[2])
+    model = net.Model(seed=0)
+    x, y = np.ones((5, 4)), np.zeros(5, int)
+    assert model.train_step(x, y) == pytest.approx(np.log(4))
+    assert model.predict(x).shape == (5,)

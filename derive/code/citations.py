@@ -53,9 +53,12 @@ _MEMORY = {
     "np.empty",
     "np.empty_like",
     "_empty",
+    "_lent",
     "_zeros",
     "_views",
     "_tiles",
+    "_updating",
+    "math.ceil",
     "min",
     "len",
 }
@@ -63,6 +66,7 @@ _MEMORY |= {"range", "setattr", "PARAMETERS", ".reshape", ".transpose", ".items"
 # Calls that read what the caller gave.
 _READING = {"_read", "_given", "len", "int", "np.dtype", "np.shape", "np.random.default_rng"}
 _READING |= {".reshape", "min", "max", "_views", "np.zeros", "sum", "map", ".values"}
+_READING |= {"np.ascontiguousarray"}
 
 
 @dataclass(frozen=True)
@@ -277,8 +281,10 @@ def is_frame(statement: ast.stmt, function: str, sizes: set[str]) -> bool:
         for t in range(8):   with np.errstate(all="ignore"):     what they repeat or guard cites
         return ws.z_2                                   hands on what was computed
         N = len(ws.x)   x = _read(arrays, "x")          reads arguments, sizes, types
+        ws.x[...] = x                                   takes an argument
         ws.z_1 = np.empty((N, 16), dtype)               makes memory, or names a part of it
-        ws.t += 1                                       counts the steps made
+        ws.t[()] = t                                    counts the steps made
+        def share(tiles):   _each(share, ws.shares)     what it repeats cites
     """
     name = function.partition(".")[0]
     if name in FRAME or name.startswith("_"):
@@ -291,9 +297,20 @@ def is_frame(statement: ast.stmt, function: str, sizes: set[str]) -> bool:
             return value is not None and _hands_on(value)
         case ast.Expr(value=ast.Call(func=ast.Name(id=called))) if called in _CHECKING:
             return True
-        case ast.AugAssign(target=ast.Attribute(attr="t"), value=ast.Constant(value=1)):
+        case ast.FunctionDef(name="share"):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name("_each"), args=[ast.Name("share"), _])):
+            return True
+        case ast.Assign(
+            targets=[ast.Subscript(ast.Attribute(attr="t"), ast.Tuple([]))], value=ast.Name("t")
+        ):
             return True
         case ast.Assign(targets=[ast.Attribute(attr="t")], value=ast.Call()) if name == "Optimizer":
+            return True
+        case ast.Assign(
+            targets=[ast.Subscript(ast.Attribute(attr="x"), ast.Constant(value=place))],
+            value=ast.Name(id="x"),
+        ) if place is ...:
             return True
         case ast.Assign(targets=[target, *_], value=value):
             return _is_reading(target, value, sizes) or (makes and _is_memory(value))

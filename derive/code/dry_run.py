@@ -20,7 +20,7 @@ from types import CodeType
 from typing import Any
 
 import numpy as np
-from sympy import Symbol
+from sympy import Expr, Integer, Symbol
 
 from derive.code.numpy_printer import lines
 from derive.code.scheduling import Schedule, Slot
@@ -54,7 +54,8 @@ def estimate(schedule: Schedule, sizes: Mapping[Symbol, int]) -> Estimate:
     traced = _NumPy(clock)
     space: dict[str, Any] = {"np": traced, "_empty": traced.empty, "math": math}
     space["dtype"] = np.dtype(np.float32)
-    lengths = {n: int(n.subs(sizes)) for n in {n for b in schedule.buffers for n in b.shape}}
+    given = {s: Integer(n) for s, n in sizes.items()}
+    lengths = {n: int(n.xreplace(given)) for n in {n for b in schedule.buffers for n in b.shape}}
     shapes = {b.name: tuple(lengths[n] for n in b.shape) for b in schedule.buffers}
     for b in schedule.buffers:
         if b.shape and b.name not in made and not b.local:
@@ -62,7 +63,7 @@ def estimate(schedule: Schedule, sizes: Mapping[Symbol, int]) -> Estimate:
         elif not b.shape:
             space[b.name] = 1.0
     for slot in schedule.slots:
-        space |= _divided(slot, shapes, sizes, clock)
+        space |= _divided(slot, shapes, given, clock)
     space |= {str(s): n for s, n in sizes.items()}
     run = _Run(clock, space)
     run.all(schedule.setup)
@@ -77,17 +78,17 @@ _KINDS = {"integer": np.int64, "boolean": np.bool_}
 def _divided(
     slot: Slot,
     shapes: Mapping[str, tuple[int, ...]],
-    sizes: Mapping[Symbol, int],
+    given: Mapping[Symbol, Expr],
     clock: _Clock,
 ) -> Mapping[str, _Traced]:
     """The arrays that share the memory of a slot."""
     kind = _KINDS.get(slot.kind, np.float32)
     if len({shapes[b] for b in slot.buffers}) == 1 and not any(slot.starts):
         return dict.fromkeys(slot.buffers, _made(shapes[slot.buffers[0]], kind, clock))
-    whole = _made((int(slot.size.subs(sizes)),), kind, clock)
+    whole = _made((int(slot.size.xreplace(given)),), kind, clock)
     found = {}
     for b, start in zip(slot.buffers, slot.starts, strict=True):
-        low = int(start.subs(sizes))
+        low = int(start.xreplace(given))
         found[b] = whole[low : low + math.prod(shapes[b])].reshape(shapes[b])
     return found
 

@@ -5,8 +5,9 @@
     ->    h_in[n,t,j] = s_1[n,t,j] + b[j]
           h[n,t,j]    = tanh(s_2[n,t,j] + h_in[n,t,j])
 
-Exact, because an equation before the scan names a subexpression and changes no value. Elements
-outside a tensor, which some condition leaves out, are 0 there.
+It saves a call at each step, which counts where a step's arrays are small; large ones would only be
+written to memory and read again. Exact, because an equation before the scan names a subexpression
+and changes no value. Elements outside a tensor, which some condition leaves out, are 0 there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 
 from sympy import Add, Expr, Function, Pow, S
 
+from derive.code.views import SMALL, count
 from derive.gradients.blocks import Block, partition
 from derive.gradients.normal_form import conditions_inside, fresh, names, reached
 from derive.language import scans
@@ -138,6 +140,8 @@ class _Hoisting:
             return is_plain(rest, self.t, self.steps) is False and coefficient == 1
         free = e.atoms(Index)
         if not any(accesses(e)) and (free <= {self.t} or not e.atoms(Function, Pow)):
+            return False
+        if self.t in free and count(free - {self.t}) > SMALL:
             return False
         return self.parent.target in self.whole or self.is_no_larger(e, free)
 

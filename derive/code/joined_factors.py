@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from sympy import Add, Expr, Mul
 
+from derive.code.views import SMALL, count
 from derive.gradients.blocks import block
 from derive.gradients.normal_form import fresh, names
 from derive.language import scans
@@ -36,7 +37,8 @@ def joined(program: Program) -> Program:
     taken = names(program)
     found: list[Equation] = []
     for group in scans.groups(scans.ordered(program.equations)):
-        if scans.recurrence(group) is None:
+        recurrence = scans.recurrence(group)
+        if recurrence is None or _is_large(group, recurrence.index):
             found += group
             continue
         members = {e.target: e for e in group}
@@ -48,6 +50,11 @@ def joined(program: Program) -> Program:
                 members[e.target] = replace(e, body=Add(*new))
         found += [*before, *members.values()]
     return replace(program, equations=tuple(found), results=results)
+
+
+def _is_large(group: scans.Group, t: Index) -> bool:
+    """Whether a step's arrays are large: memory for all steps costs more than a product at each."""
+    return any(count(i for i in e.indices if i != t) > SMALL for e in group)
 
 
 def _addend(

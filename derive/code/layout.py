@@ -93,7 +93,7 @@ def _parts(program: Program, batch: Expr) -> Mapping[tuple[str, Index], str]:
         for a in accesses(e.body):
             plain = [x for x in a.indices if isinstance(x, Index)]
             for k, x in enumerate(a.indices):
-                own = sorted(x.atoms(Index), key=lambda i: -_length(i))
+                own = sorted(x.atoms(Index), key=lambda i: (-_length(i), i.name))
                 if isinstance(x, Index) and plain.count(x) == 1:
                     axes.join((a.tensor, k), (e.target, x))
                 elif own and sum(y.has(own[0]) for y in a.indices) == 1:

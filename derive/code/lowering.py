@@ -120,6 +120,7 @@ class _Lowering:
     def __init__(self, arranged: Arrangement) -> None:
         program = arranged.program
         self.program, self.fixed, self.frames = program, arranged.fixed, arranged.frames
+        self.results = frozenset(program.results)
         self.code = Code()
         self.values = Elementwise(self.code, dict(program.sizes))
         self.names: dict[str, str] = {}
@@ -145,7 +146,7 @@ class _Lowering:
                 continue
             self.loops.lower(group)
             for equation in group:
-                if equation.target in self.program.results:
+                if equation.target in self.results:
                     self.result(equation)
         return self.finished()
 
@@ -158,7 +159,7 @@ class _Lowering:
         self.code.origin = e.origin or e.target
         body = self.loops.rewritten(e.body)
         value = self.computed(e if body is e.body else replace(e, body=body))
-        stored = e.target in self.program.results
+        stored = e.target in self.results
         auxiliary = e.origin not in ("", e.target) and not stored
         if stored and value.indices and e.reduction not in ("argmax", "argmin"):
             value = self.values.real(value)
@@ -218,7 +219,7 @@ class _Lowering:
         if buffer and buffer.anonymous:
             self.claim(buffer, target)
             return value
-        if value.kind in ("count", "number") and target not in self.program.results:
+        if value.kind in ("count", "number") and target not in self.results:
             return value
         value = self.values.real(value) if value.kind == "boolean" else value
         out = self.code.array((), value.kind, self.named(target))
@@ -388,7 +389,7 @@ class _Lowering:
 
     def finished(self) -> Lowered:
         """Everything that the results need, under the names that Python shall see."""
-        results = {self.names[t] for t in self.program.results}
+        results = {self.names[t] for t in self.results}
         kept, wanted = alive(self.code.statements, self.code.buffers, results)
         renamed = {
             b: fresh(_identifier(t), self.taken) for t, b in self.names.items() if b[0] == "_"

@@ -45,7 +45,8 @@ _FIELDS = {"x", "y", "drawn", "gradients", "ids"}  # what workspaces hold beside
 def named(schedule: Schedule, late: Collection[str] = ()) -> Schedule:
     """The schedule of a workspace, with its views and numbers named in the setup.
 
-    `late` are the tensors whose arrays are there only after the setup.
+    `late` are the tensors whose arrays are there only after the setup; those that are read lie in
+    one block of memory, with their axes in order.
     """
     return _Naming(schedule, {schedule.names[t] for t in late if t in schedule.names}).run()
 
@@ -178,14 +179,10 @@ class _Naming:
                 return False
         out = [k.value for k in call.keywords if k.arg == "out"]
         views = [v for node in (*call.args, *out) if (v := forms.view(node))]
-        if len(views) < 3 or views[2].order != "C":
+        if len(views) < 3 or views[2].order != "C" or views[2].buffer in self.late:
             return False
         return all(
-            len(v.shape) <= 2
-            and v.order
-            and v.buffer not in self.late
-            and self.buffers[v.buffer].kind == "real"
-            for v in views
+            len(v.shape) <= 2 and v.order and self.buffers[v.buffer].kind == "real" for v in views
         )
 
     # Loops

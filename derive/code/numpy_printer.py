@@ -84,15 +84,21 @@ def allocation(
     """The lines that make a workspace's arrays. They read the sizes, `dtype` and what is given."""
     out: list[str] = []
     shape_of = {b.name: b.shape for b in schedule.buffers}
+    hosts = {slot.host for slot in schedule.slots}
     for slot in schedule.slots:
         first, *others = slot.buffers
         dtype = DTYPES[slot.kind]
-        if len({shape_of[b] for b in slot.buffers}) == 1 and not any(slot.starts):
-            out.append(f"{names[first]} = _empty({shape_text(shape_of[first])}, {dtype})")
+        alike = len({shape_of[b] for b in slot.buffers}) == 1 and not any(slot.starts)
+        if alike and slot.name not in hosts:
+            memory = names.get(slot.host, slot.host) + slot.lent
+            made = f"_lent({memory}, " if memory else "_empty("
+            out.append(f"{names[first]} = {made}{shape_text(shape_of[first])}, {dtype})")
             out.extend(f"{names[b]} = {names[first]}" for b in others)
             continue
         whole = names.get(slot.name, slot.name)
-        out.append(f"{whole} = _empty({size_text(slot.size)}, {dtype})")
+        memory = names.get(slot.host, slot.host) + slot.lent
+        made = f"_lent({memory}, " if memory else "_empty("
+        out.append(f"{whole} = {made}{size_text(slot.size)}, {dtype})")
         for b, start in zip(slot.buffers, slot.starts, strict=True):
             low = size_text(start) if start else ""
             own = f"{low}:{size_text(start + Mul(*shape_of[b]))}"

@@ -37,6 +37,8 @@ class Slot:
     """Memory of a workspace that several buffers share: `size` elements.
 
     Each begins at its number in `starts`; where two of them meet they are never needed at once.
+    Those of one number in `chains` were computed in place of each other, and lie together. A slot
+    without memory of its own is in that of the slot `host`, or in what the setup calls so: `lent`.
     """
 
     name: str
@@ -44,6 +46,9 @@ class Slot:
     size: Expr
     buffers: tuple[str, ...]
     starts: tuple[Expr, ...]
+    chains: tuple[int, ...]
+    host: str = ""
+    lent: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,7 +235,7 @@ def _schedule(lowered: Lowered, statements: Iterable[Statement]) -> Schedule:
     symbols = {size_text(symbol) for e in sizes for symbol in e.free_symbols}
     operations = Counter(s.operations for s in done)
     elements = Counter(
-        (*_number_and_unit(buffers[b].shape), s.loop.size if s.loop else S.One)
+        (*number_and_unit(buffers[b].shape), s.loop.size if s.loop else S.One)
         for s in done
         if not s.binds
         for b in (*s.reads, s.out)
@@ -256,7 +261,7 @@ def _total(terms: Iterable[tuple[int, Expr, Expr]]) -> Expr:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _number_and_unit(shape: tuple[Expr, ...]) -> tuple[Expr, Expr]:
+def number_and_unit(shape: tuple[Expr, ...]) -> tuple[Expr, Expr]:
     """How many elements an array of this shape has: a number of what depends on sizes."""
     number = prod(size for size in shape if size.is_Integer)
     unit = Mul(*(size for size in shape if not size.is_Integer))
@@ -461,20 +466,21 @@ def _slots(
             chain.last = max(chain.last, last[b.name])
         else:
             chain = _Chain([b.name], start, last[b.name])
-            key = (b.kind, _number_and_unit(b.shape)[1], start >= end)
+            key = (b.kind, number_and_unit(b.shape)[1], start >= end)
             pools.setdefault(key, []).append(chain)
         ends[b.name] = chain
     found: list[tuple[float, Slot]] = []
     for (kind, unit, _), chains in pools.items():
-        counts = [int(_number_and_unit(buffers[c.buffers[0]].shape)[0]) for c in chains]
+        counts = [int(number_and_unit(buffers[c.buffers[0]].shape)[0]) for c in chains]
         stays = [Stay(n, c.first, c.last) for n, c in zip(counts, chains, strict=True)]
         places, sizes = packed(stays)
-        inside_: list[list[tuple[float, str, Expr]]] = [[] for _ in sizes]
-        for place, chain in zip(places, chains, strict=True):
-            inside_[place.slot] += [(first[b], b, place.start * unit) for b in chain.buffers]
+        inside_: list[list[tuple[float, str, Expr, int]]] = [[] for _ in sizes]
+        for k, (place, chain) in enumerate(zip(places, chains, strict=True)):
+            assert place is not None
+            inside_[place.slot] += [(first[b], b, place.start * unit, k) for b in chain.buffers]
         for size, some in zip(sizes, inside_, strict=True):
             some.sort(key=lambda x: x[0])
-            names, starts = tuple(x[1] for x in some), tuple(x[2] for x in some)
-            found.append((some[0][0], Slot("", kind, size * unit, names, starts)))
+            _, names, starts, numbers = zip(*some, strict=True)
+            found.append((some[0][0], Slot("", kind, size * unit, names, starts, numbers)))
     found.sort(key=lambda x: x[0])
     return tuple(replace(slot, name=f"slot_{k + 1}") for k, (_, slot) in enumerate(found))

@@ -19,7 +19,7 @@ from functools import cached_property
 from string import ascii_lowercase
 
 import numpy as np
-from sympy import Add, Expr, Max, Mul, S, Symbol
+from sympy import Add, Expr, Max, Min, Mul, S, Symbol
 
 from derive.code.array_forms import Forms, Parsed, buffer_of, buffers_in, parsed
 from derive.code.liveness import viewed
@@ -29,6 +29,7 @@ from derive.code.views import estimate, shape_text
 from derive.gradients.normal_form import fresh as fresh_name
 
 TILE = 2**15  # elements of a tile; below, calls take longer than work
+MOST = Symbol("TILE", integer=True, positive=True)  # that number, as sizes name it
 LARGE = 2**20  # bytes of the arrays of a loop; what is smaller stays in the cache as it is
 ITEM = 4  # bytes of an element, to estimate by
 HELD_BACK = 8  # statements that a loop may overtake
@@ -391,10 +392,13 @@ class _Tiling:
     def finished(self, statements: tuple[Statement, ...]) -> Schedule:
         if not self.loops:
             return self.schedule
+        for name, counts in self.scratch.items():
+            size = Min(MOST, Max(*counts))
+            self.buffers[name] = replace(self.buffers[name], shape=(size,))
         made = [
             Statement(
                 name,
-                f"{{{name}}} = _empty(min(TILE, {size_text(Max(*counts))}), "
+                f"{{{name}}} = _empty({size_text(Min(MOST, Max(*counts)))}, "
                 f"{DTYPES[self.buffers[name].kind]})",
             )
             for name, counts in self.scratch.items()
@@ -412,15 +416,15 @@ class _Tiling:
     def shrunk(self) -> Iterator[Slot]:
         """The slots without the buffers that are nowhere but in a loop."""
         for slot in self.schedule.slots:
-            pairs = zip(slot.buffers, slot.starts, strict=True)
-            left = {b: start for b, start in pairs if b not in self.within}
+            rows = zip(slot.buffers, slot.starts, slot.chains, strict=True)
+            left = [row for row in rows if row[0] not in self.within]
             if len(left) == len(slot.buffers):
                 yield slot
             elif left:
-                ends = [start + Mul(*self.buffers[b].shape) for b, start in left.items()]
-                names, starts = tuple(left), tuple(left.values())
+                names, starts, chains = zip(*left, strict=True)
+                ends = [start + Mul(*self.buffers[b].shape) for b, start, _ in left]
                 size = _largest(ends) or slot.size
-                yield replace(slot, buffers=names, starts=starts, size=size)
+                yield replace(slot, buffers=names, starts=starts, chains=chains, size=size)
 
 
 def _meet(some: Iterable[Part], others: Collection[Part]) -> bool:

@@ -156,6 +156,9 @@ def affine_form(e: Expr) -> tuple[Expr, list[tuple[Index, Expr]]] | None:
     return offset, terms
 
 
+SMALL = 1 << 14  # elements: of fewer, a call takes longer than what it computes
+
+
 @lru_cache(maxsize=REMEMBERED)
 def estimate(size: Expr) -> float:
     """A typical value of a size, to choose by: 64 for a size that is not known."""

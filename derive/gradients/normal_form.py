@@ -103,8 +103,9 @@ def needed(program: Program, results: tuple[str, ...]) -> Program:
 
 
 def names(program: Program) -> set[str]:
-    """Every name of a tensor in a program."""
-    return {e.target for e in program.equations} | {t.name for t in program.inputs}
+    """Every name of a tensor in a program, and that of each index which counts steps."""
+    steps = {e.recurrence.index.name for e in program.equations if e.recurrence}
+    return {e.target for e in program.equations} | {t.name for t in program.inputs} | steps
 
 
 Span = tuple[tuple[Expr, Expr], ...]  # of each axis the first position, and how many there are

@@ -88,7 +88,9 @@ def _places(pattern: Access, a: Access, places: Places) -> Places | None:
         if isinstance(i, Index):
             if further.setdefault(i, e) != e:
                 return None
-        elif i.xreplace(further) != e:
+        elif i.xreplace(further) == e:
+            further |= {j: j for j in indices(i) - further.keys()}  # z[j + J] for itself
+        else:
             j = next(iter(indices(i) - further.keys()), None)
             if j is None or not isinstance(e - i + j, Index):
                 return None

@@ -33,7 +33,7 @@ class Sweep:
         self, program: Program, wrt: tuple[str, ...], outer: tuple[Index, ...], suffix: str
     ) -> None:
         self.program = program
-        self.wrt = wrt
+        self.wrt = frozenset(wrt)
         self.outer = outer
         self.suffix = suffix
         self.sizes = dict(program.sizes)

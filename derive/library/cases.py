@@ -321,7 +321,7 @@ def _layers(place: Place, inputs: tuple[Pattern, ...]) -> tuple[Layer, ...]:
                 other = owners.setdefault(name, layer.name)
                 if other != layer.name:
                     message = f"{other} and {layer.name} both have a parameter {name!r}: "
-                    message += 'rename one, as parameters = { W = "W_2" }'
+                    message += f'rename one, as parameters = {{ {name} = "{name}_2" }}'
                     place.own.errors.append(place.own.document.at_key(layer.path, message))
     return layers
 

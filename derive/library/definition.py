@@ -333,13 +333,15 @@ class Use:
 class Layer(Use):
     """`inputs` are names of earlier layers, or "input"; `share` names a layer, or is empty.
 
-    Within a definition `renamed` gives parameters other names, old to new.
+    Within a definition `renamed` gives parameters other names, old to new. In a network `repeat`
+    says how often it stands above itself, with its activation.
     """
 
     name: str = ""
     inputs: tuple[str, ...] = ()
     share: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
+    repeat: int = 1
 
     @property
     def public(self) -> tuple[str, ...]:

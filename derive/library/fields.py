@@ -30,7 +30,7 @@ from derive.library.toml_tables import (
 
 # Fields that every layer has; a definition's own names keep clear of them. `activation` may be a
 # field of its own.
-LAYER_FIELDS = ("type", "name", "inputs", "share", "activation")
+LAYER_FIELDS = ("type", "name", "inputs", "share", "repeat", "activation")
 RESERVED = tuple(field for field in LAYER_FIELDS if field != "activation")
 
 FRACTION = Kind("at least 0 and below 1", lambda v: is_number(v) and 0 <= v < 1)

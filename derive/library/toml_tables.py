@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from derive.library.toml_positions import Document, KeyPath
 
 MAX_SIZE = 2**31 - 1
+NEAR = 0.5  # how like a word must be to be named instead of all, from 0 to 1
 
 
 class Kind(NamedTuple):
@@ -91,12 +92,15 @@ class Table:
     errors: list[str]
 
     def only(self, *known: str) -> None:
-        """Complains of every key but these, naming the nearest of them."""
+        """Complains of every key but these, naming the nearest of them, or all if none is near."""
         for key in self.data:
             if key not in known:
-                self.at_key(
-                    key, f"unknown key {key!r}; the nearest known key is {nearest(key, known)!r}"
-                )
+                near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=NEAR)
+                if near:
+                    hint = f"the nearest known key is {near[0]!r}"
+                else:
+                    hint = f"the known keys are {', '.join(map(repr, sorted(known)))}"
+                self.at_key(key, f"unknown key {key!r}; {hint}")
 
     def required(self, key: str, kind: Kind) -> Any:
         """The value, or None after a complaint."""

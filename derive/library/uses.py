@@ -16,7 +16,7 @@ from derive.language.notation import DeriveError
 from derive.library import size_expressions
 from derive.library.definition import Computed, Definition, FieldRule, Layer, Use
 from derive.library.fields import LAYER_FIELDS, value
-from derive.library.toml_tables import NAME, NAMES, RATE, STRING, Table, nearest
+from derive.library.toml_tables import NAME, NAMES, RATE, SIZE, STRING, Table, nearest
 
 # Finds a definition by kind and name; None after a complaint about the key.
 Find = Callable[[Table, str, str, str], Definition | None]
@@ -45,8 +45,10 @@ def layers(
         _unique(table, name, outputs)
         outputs[name] = previous = name
         renamed = _renamed(table, use) if inner else ()
+        repeat = _repeat(table, inner)
         if use is not None:
-            found.append(Layer(use.definition, use.fields, use.path, name, inputs, share, renamed))
+            own = (use.definition, use.fields, use.path, name, inputs)
+            found.append(Layer(*own, share, renamed, repeat))
         activation = _activation(table, find, use)
         if activation is not None:
             counts[activation.type] += 1
@@ -54,7 +56,8 @@ def layers(
             _unique(table, previous, outputs)
             outputs[previous] = previous
             fields, path = activation.fields, activation.path
-            found.append(Layer(activation.definition, fields, path, previous, (name,)))
+            own = (activation.definition, fields, path, previous, (name,))
+            found.append(Layer(*own, repeat=repeat))
     if not top.errors:
         _dangling(top, found)
     return tuple(found)
@@ -92,6 +95,16 @@ def _share(table: Table, before: list[Layer], use: Use | None) -> str:
     elif other is not None and use is not None and other.definition is not use.definition:
         table.at_value("share", f"{share!r} is of another type: {other.type}")
     return share
+
+
+def _repeat(table: Table, inner: bool) -> int:
+    repeat: int = table.optional("repeat", SIZE, 1)
+    if inner and "repeat" in table.data:
+        table.at_key(
+            "repeat",
+            "a layer within a definition is not repeated alone; repeat the layer that is defined",
+        )
+    return repeat
 
 
 def _renamed(table: Table, use: Use | None) -> tuple[tuple[str, str], ...]:

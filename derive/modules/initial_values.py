@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from sympy import Expr, Integer, Symbol
+from sympy import Expr, Float, Symbol
 
 from derive.code.lowering import lower
 from derive.code.numpy_printer import prefixed
@@ -26,6 +26,7 @@ from derive.networks.network_parts import Initializer, Network, Parameter
 from derive.networks.supplements import Supplement, constant, initial
 from derive.numerics.stability import stabilize
 
+DIGITS = 30  # of a number, until it is rounded once
 ROLLED = 16  # columns that a loop over layers may add to a line
 
 
@@ -82,19 +83,30 @@ def _drawn(shape: tuple[int, ...]) -> dict[str, str]:
     return {"u": f"draw.random({shape})", "e": f"draw.normal(size={shape})"}
 
 
-@lru_cache(maxsize=REMEMBERED)
 def _elementwise(
     initializer: Initializer, shape: tuple[int, ...], fan_in: int, fan_out: int
 ) -> str:
     """The formula with a draw for each element and numbers for the fans."""
-    values: dict[str, Expr] = {n: Symbol(call) for n, call in _drawn(shape).items()}
-    values |= {"fan_in": Integer(fan_in), "fan_out": Integer(fan_out)}
+    fans = {"fan_in": fan_in, "fan_out": fan_out}
+    read_ = {a.tensor for e in initializer.program.equations for a in accesses(e.body)}
+    formula = _formula(initializer, tuple((n, k) for n, k in fans.items() if n in read_))
+    return formula.format_map(_drawn(shape))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _formula(initializer: Initializer, fans: tuple[tuple[str, int], ...]) -> str:
+    """The formula with numbers for the fans, and a field for a draw, as `{u}`."""
+    values: dict[str, Expr] = dict(_FIELDS)
+    values |= {name: Float(fan, DIGITS) for name, fan in fans}
     for equation in initializer.program.equations:
         read = {a: values[a.tensor] for a in accesses(equation.body)}
         values[equation.target] = equation.body.xreplace(read)
     body = values[initializer.program.result]
-    body = body.replace(lambda e: e.is_number and not e.is_Rational, lambda e: e.evalf(30))
+    body = body.replace(lambda e: e.is_number and not e.is_Rational, lambda e: e.evalf(DIGITS))
     return text(body.replace(lambda e: e.is_Float, lambda e: Symbol(repr(float(e)))))
+
+
+_FIELDS = {name: Symbol(f"{{{name}}}") for name in ("u", "e")}
 
 
 def _sizes(initializer: Initializer, rows: int = 0, columns: int = 0) -> dict[str, int]:
@@ -105,14 +117,18 @@ def _sizes(initializer: Initializer, rows: int = 0, columns: int = 0) -> dict[st
 
 
 def _call(parameter: Parameter, function: str) -> str:
-    """A matrix in the shape of the parameter."""
+    """A matrix in the shape of the parameter, or one for each layer that it is of."""
     rows, columns = parameter.matrix_shape
     values = _drawn((rows, columns))
     values |= {"fan_in": str(parameter.fan_in), "fan_out": str(parameter.fan_out)}
     given = [values[t.name] for t in parameter.initializer.program.inputs]
     given = [*map(str, _sizes(parameter.initializer, rows, columns).values()), *given]
-    reshaped = f".reshape({parameter.shape})" if len(parameter.shape) > 2 else ""
-    return f"{function}({', '.join(given)}){reshaped}"
+    called = f"{function}({', '.join(given)})"
+    if parameter.repeat > 1:
+        called = f"np.stack([{called} for _ in range({parameter.repeat})])"
+    reshaped = parameter.repeat == 1 and len(parameter.shape) > 2
+    reshaped |= parameter.repeat > 1 and len(parameter.shape) > 3
+    return called + f".reshape({parameter.shape})" * reshaped
 
 
 def _function(name: str, initializer: Initializer, accuracy: str, own: Supplement) -> Routine:

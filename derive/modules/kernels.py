@@ -19,6 +19,7 @@ from derive.code.scheduling import Schedule
 from derive.code.statements import Statement
 from derive.code.views import shape_text
 from derive.gradients.derivation import Gradients
+from derive.language.likeness import Memory, likeness
 from derive.language.notation import REMEMBERED, Equation, Index, Tensor, accesses
 from derive.modules.rolling import field, local, mark, marked
 from derive.networks.network_parts import Network, Parameter, State
@@ -50,6 +51,7 @@ class Kernel:
     output: str = ""  # where the network's output is after the first pass
     output_bar: str = ""  # and its cotangent
     threads: int = 1  # that shall share a batch
+    is_copied: bool = True  # its input
 
 
 @dataclass(frozen=True)
@@ -105,19 +107,32 @@ def cited(page: Gradients) -> Citations:
 
 def cited_beside(page: Gradients, beside: Supplement) -> Citations:
     """The equations of a supplement: those that the page has too as they stand there."""
-    of_page = cited(page)
     shared = {t for t, k in beside.numbers.items() if page.numbers.get(t) == k}
+    of_page = (e for e in page.equations if e.target in shared)
     own = (e for e in beside.gradients.equations if e.target not in shared)
     return Citations(
         {target: mark(number) for target, number in beside.numbers.items()},
-        {t: of_page.equations[t] for t in shared} | {e.target: _text(e) for e in own},
+        {e.target: _text(e) for e in (*of_page, *own)},
     )
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _text(e: Equation) -> str:
     """An equation as comments state it; several workspaces do."""
-    return marked(str(e))
+    alike = likeness((e.access, e.body))
+    names = [str(name.name) for name in alike.names]
+    # A word is then one name; an inner index may be printed under another.
+    plain = not alike.words & {*names} and len({*names}) == len(names)
+    if not plain or any("__" in name for name in names):
+        return marked(str(e))
+    if alike.in_sizes not in _TEXTS:
+        place = {name: f"{{{k}}}" for k, name in enumerate(names)}
+        _TEXTS[alike.in_sizes] = _WORD.sub(lambda m: place.get(m[0], m[0]), str(e))
+    return marked(_TEXTS[alike.in_sizes].format(*names))
+
+
+_TEXTS: Memory[str] = Memory()  # of equations alike, with fields for the names
+_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 
 
 def parted(schedule: Schedule, sections: Iterable[Targets]) -> list[tuple[Statement, ...]]:
@@ -225,22 +240,22 @@ def in_order(tensor: str, schedule: Schedule, names: Mapping[str, str]) -> str:
 
 
 def arrays(
-    network: Network, citations: Citations, schedule: Schedule, names: Mapping[str, str]
+    network: Network,
+    citations: Citations,
+    schedule: Schedule,
+    names: Mapping[str, str],
+    is_copied: bool = True,
 ) -> Iterable[str]:
     """The arrays that a batch is copied to, and those that are filled at random.
 
-    The distribution of a draw is that for which the equation that reads it is made.
+    The distribution of a draw is that for which the equation that reads it is made. An input that
+    is not copied is there at each step anew.
     """
+    if not is_copied:
+        yield f"ws.{network.input.name} = ws.held = None  # an input is read where it is, or here"
+        yield "ws.dtype = dtype"
+    yield from copied((network.input,) * is_copied + (target(network),), schedule, names)
     readers = {a.tensor: e for e in reversed(network.program.equations) for a in accesses(e.body)}
-    for tensor in (network.input, target(network)):
-        dtype = "np.int64" if tensor.kind == "integer" else "dtype"
-        if tensor.name not in schedule.turned:
-            yield f"ws.{tensor.name} = _empty({_shape(tensor.axes)}, {dtype})"
-            continue
-        laid = schedule.buffer(schedule.names[tensor.name])
-        yield f"{names[laid.name]} = _empty({shape_text(laid.shape)}, {dtype})"
-        turned = in_order(tensor.name, schedule, names)
-        yield f"ws.{tensor.name} = {turned}  # {' x '.join(str(i.size) for i in tensor.axes)}"
     if network.draws:
         yield "ws.drawn = []  # arrays of random numbers, each with its distribution"
     for draw in network.draws:
@@ -249,6 +264,21 @@ def arrays(
         reader = readers.get(draw.axes.name)  # none where noise has the deviation 0
         cited = citations.note(reader.target) if reader else ""
         yield f'ws.drawn.append(("{draw.distribution}", {name})){cited}'
+
+
+def copied(
+    tensors: Iterable[Tensor], schedule: Schedule, names: Mapping[str, str]
+) -> Iterable[str]:
+    """The arrays that inputs are copied to."""
+    for tensor in tensors:
+        dtype = "np.int64" if tensor.kind == "integer" else "dtype"
+        if tensor.name not in schedule.turned:
+            yield f"ws.{tensor.name} = _empty({_shape(tensor.axes)}, {dtype})"
+            continue
+        laid = schedule.buffer(schedule.names[tensor.name])
+        yield f"{names[laid.name]} = _empty({shape_text(laid.shape)}, {dtype})"
+        turned = in_order(tensor.name, schedule, names)
+        yield f"ws.{tensor.name} = {turned}  # {' x '.join(str(i.size) for i in tensor.axes)}"
 
 
 def _shape(axes: tuple[Index, ...]) -> str:

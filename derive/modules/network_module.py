@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sympy import Symbol
 
 from derive.code.numpy_printer import LARGE, LINE
+from derive.code.planning import MOST
 from derive.code.scheduling import Schedule
 from derive.code.tiling import TILE
 from derive.gradients.derivation import Gradients
@@ -23,7 +24,7 @@ from derive.modules import initial_values, workspaces
 from derive.modules.kernels import Kernel, Routine, literals, public, raised, target
 from derive.modules.line_layout import WIDTH, tidy
 from derive.modules.network_summary import count, drawn, summary
-from derive.modules.optimizer_kernel import kernel
+from derive.modules.optimizer_kernel import LONG, kernel
 from derive.modules.output_functions import functions
 from derive.modules.rolling import resolve
 from derive.networks.in_parts import coupled, no_mean
@@ -50,9 +51,12 @@ class Module:
     large: int  # bytes of an array that begins at one
     tile: tuple[int, ...]  # elements of a tile, where loops go over tiles
     threads: int
+    long: tuple[int, ...]  # parameters, where threads share their update
     not_shared: tuple[str, ...]
     answered: str  # the most samples at once
     measured: str
+    answering: int  # threads that share an answer
+    kept: int  # the most samples for which arrays are kept
     input: str
     target: str
     init: tuple[str, ...]
@@ -62,6 +66,8 @@ class Module:
     arguments: tuple[str, ...]
     draws: tuple[str, ...]
     renewals: tuple[str, ...]
+    bound: tuple[str, ...]  # the input, where a step does not copy it
+    copied: tuple[str, ...]  # where it does
     input_bar: tuple[str, ...]
     no_input_grad: tuple[str, ...]
     per_sample: tuple[str, ...]
@@ -103,7 +109,9 @@ def source(
     bars = derivatives.gradients.cotangents
     ignored = dict(spec.loss.fields).get("ignore_index")
     ignored = ignored if isinstance(ignored, int) else None
-    kernels = tuple(k for k in (training, inference, each, second, kernel(update)) if k)
+    total = count(network.parameters)
+    optimizer = kernel(update, total)
+    kernels = tuple(k for k in (training, inference, each, second, optimizer) if k)
     not_shared = _not_shared(network, derivatives, ignored)
     threads = 1 if not_shared else training.threads
     whole, measured_whole = _whole(derivatives, network, ignored)
@@ -115,19 +123,31 @@ def source(
         name=spec.name,
         title=literal(spec.title or spec.name),
         summary=tuple(
-            summary(spec, network, derivatives.gradients, update, beside, schedule, threads)
+            summary(
+                spec,
+                network,
+                derivatives.gradients,
+                update,
+                beside,
+                schedule,
+                threads,
+                training.is_copied,
+            )
         ),
         dtype=spec.dtype,
         parameters=_declared("PARAMETERS", network.parameters),
         states=_declared("STATES", network.states),
-        size=f"{count(network.parameters):,}",
+        size=f"{total:,}",
         line=LINE,
         large=LARGE,
         tile=(TILE,) * is_tiled,
         threads=threads,
+        long=(total,) * (total >= LONG),
         not_shared=_reason("NOT_SHARED", not_shared),
         answered=_most(samples, whole),
         measured=_most(samples, measured_whole),
+        answering=inference.threads,
+        kept=MOST,
         input=_described(network.input, spec.input.vocabulary),
         target=_described(target(network), classes, ignored),
         init=tuple(initial_values.lines(network, WIDTH - 4, beside)),
@@ -137,6 +157,8 @@ def source(
         arguments=tuple(_arguments(network)),
         draws=("draw",) * bool(network.draws),
         renewals=("renew",) * bool(network.states),
+        bound=("x",) * (not training.is_copied),
+        copied=("x",) * training.is_copied,
         input_bar=(bars["x"],) if "x" in bars else (),
         no_input_grad=() if "x" in bars else raised(_NO_INPUT_GRAD),
         per_sample=tuple(k.workspace for k in (each,) if k),
@@ -150,7 +172,9 @@ def source(
         optimizer=network.optimizer.name,
         epochs=spec.training.epochs,
         batch_size=spec.training.batch_size,
-        predict="Class labels." if network.predict else f"The output {network.output.name}.",
+        predict="Class labels, without meaning where the output is nan."
+        if network.predict
+        else f"The output {network.output.name}.",
         predicted="labels" if network.predict else "np.array",
         predict_proba=_PREDICT_PROBA if network.proba else (),
         ignored=() if ignored is None else (ignored,),
@@ -213,7 +237,7 @@ _NO_INPUT_GRAD = "input_grad: the input is made of integers; there is no derivat
 _PREDICT_PROBA = (
     "def predict_proba(self, x):",
     '    """The probability of each class."""',
-    "    return self._answer(x, lambda z: np.array(probabilities(z)))",
+    "    return self._answers.read(x, lambda z: np.array(probabilities(z)))",
     "",
 )
 

@@ -11,8 +11,9 @@ from sympy import Expr, Mul, Symbol
 
 from derive.code.numpy_printer import LARGE, LINE
 from derive.code.scheduling import Schedule
-from derive.code.tiling import TILE
+from derive.code.tiling import MOST, TILE
 from derive.gradients.derivation import Gradients
+from derive.language.notation import Tensor
 from derive.modules.kernels import target
 from derive.modules.line_layout import WIDTH
 from derive.modules.rolling import elided, marked
@@ -40,6 +41,7 @@ def summary(
     beside: Mapping[str, Supplement],
     schedule: Schedule,
     threads: int,
+    is_copied: bool,
 ) -> Iterable[str]:
     """The docstring below the title: the network, whence the file, names, kinks, cost."""
     yield from _table(network)
@@ -91,7 +93,7 @@ def summary(
     yield ""
     yield from _paragraph(cost(spec, schedule))
     yield ""
-    yield from _paragraph(memory(spec, network, update, schedule, threads))
+    yield from _paragraph(memory(spec, network, update, schedule, threads, is_copied))
 
 
 def cost(spec: Spec, schedule: Schedule) -> str:
@@ -107,48 +109,54 @@ def cost(spec: Spec, schedule: Schedule) -> str:
     )
 
 
-def memory(spec: Spec, network: Network, update: Update, schedule: Schedule, threads: int) -> str:
+def memory(
+    spec: Spec,
+    network: Network,
+    update: Update,
+    schedule: Schedule,
+    threads: int,
+    is_copied: bool,
+) -> str:
     """The arrays that training holds, for batches of the spec's size, in words."""
     N = spec.training.batch_size
     parts = min(threads, N)
     ends = [k * N // parts for k in range(parts + 1)]
     item = 4 if spec.dtype == "float32" else 8
-    step = sum(workspace_bytes(network, schedule, b - a, item) for a, b in pairwise(ends))
+    held = (network.input,) * is_copied + (target(network), *(d.axes for d in network.draws))
+    step = sum(workspace_bytes(held, schedule, b - a, item) for a, b in pairwise(ends))
     own, states = count(network.parameters), len(update.optimizer.states)
     kept = [f"{own * item:,} bytes of parameters", f"{own * item * threads:,} of their cotangents"]
     kept += [f"{own * item * states:,} of the state of {update.optimizer.name}"] * bool(states)
     together = ", ".join(kept[:-1]) + f" and {kept[-1]}"
     shared = f", shared by {threads} threads," if parts > 1 else ""
+    read = "" if is_copied else " An input that fits is read where it is."
     return (
         f"A training step on a batch of {N}{shared} works in {step:,} bytes of memory, which it "
-        f"uses again at every step, beside {together}."
+        f"uses again at every step, beside {together}.{read}"
     )
 
 
-def workspace_bytes(network: Network, schedule: Schedule, samples: int, item: int) -> int:
-    """The bytes of the arrays in the workspace of so many samples."""
+def workspace_bytes(held: Iterable[Tensor], schedule: Schedule, samples: int, item: int) -> int:
+    """The bytes of the arrays in the workspace of so many samples, those `held` for a batch too."""
     sizes = {"real": item, "integer": 8, "boolean": 1}
     buffers = {b.name: b for b in schedule.buffers}
 
     def number(size: Expr) -> int:
-        return int(size.subs(dict.fromkeys(size.free_symbols, samples)))
+        return int(size.subs({**dict.fromkeys(size.free_symbols, samples), MOST: TILE}))
 
     def allocated(kind: str, elements: int) -> int:
         size = sizes[kind] * elements
         return size + LINE * (size >= LARGE)
 
-    total = sum(allocated(slot.kind, number(slot.size)) for slot in schedule.slots)
-    for tensor in (network.input, target(network), *(d.axes for d in network.draws)):
+    total = sum(allocated(slot.kind, number(slot.size)) for slot in schedule.slots if not slot.lent)
+    for tensor in held:
         total += allocated(tensor.kind, number(Mul(*(i.size for i in tensor.axes))))
     for s in schedule.setup:
         b = buffers.get(s.out)
         if b is None or b.of or b.kind not in sizes or " = [" in s.text:
             continue  # a view, or a list of views
         elements = number(Mul(*b.shape))
-        if "min(TILE," in s.text:
-            total += allocated(b.kind, min(TILE, elements))
-        else:
-            total += sizes[b.kind] * elements
+        total += sizes[b.kind] * elements
     return total
 
 
@@ -203,7 +211,8 @@ def _table(network: Network) -> Iterable[str]:
     for layer in network.layers:
         own = sum(counts.pop(name, 0) for name in layer.parameters)  # shared ones count once
         shape = " x ".join(["N", *map(str, layer.shape)])
-        rows.append((layer.name, layer.output, shape, f"{own:,} parameters" if own else ""))
+        name = layer.name + (f", {layer.repeat} times" if layer.repeat > 1 else "")
+        rows.append((name, layer.output, shape, f"{own:,} parameters" if own else ""))
     lines = list(elided(["\t".join(map(marked, row)) for row in rows], "...\t\t\t"))
     cells = [line.split("\t") for line in lines]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 _MARK = re.compile("\x01(-?[0-9]+)\x02")
 _PLACES = re.compile(
+    '(?P<plain>"[^"\x01]*")|'
     "ws\\.(?P<stem>\\w+)_\x01(?P<field>-?[0-9]+)\x02(?P<rest>\\w*)"
     '|"(?P<before>[^"\x01]*)\x01(?P<string>-?[0-9]+)\x02(?P<after>[^"]*)"'
     "|\x01(?P<number>-?[0-9]+)\x02"
@@ -171,7 +172,7 @@ def resolve(
 
     Such a field is a mapping from the number of a layer, `ws.W[2]`; the others are `ws.W_2`.
     """
-    sections = [list(lines) for lines in sections]
+    sections = [list(_whole(lines)) for lines in sections]
     rolled = [roll(lines) for lines in sections]
     stems = {
         found["stem"] + found["rest"]: None
@@ -189,6 +190,21 @@ def resolve(
     kept = {stem: stem + "_" * (stem in taken) for stem in stems}
     printed = tuple(tuple(_printed(section, kept)) for section in rolled)
     return tuple(kept.values()), printed
+
+
+def _whole(lines: Iterable[str]) -> Iterable[str]:
+    """The lines, those of a statement between brackets as one: no loop begins within it."""
+    opened: list[str] = []
+    margin = 0
+    for line in lines:
+        inside = bool(opened)
+        opened.append(line)
+        if not inside and line.partition("  # ")[0].endswith(("(", "[")):
+            margin = len(line) - len(line.lstrip())
+        elif not inside or len(line) - len(line.lstrip()) <= margin:
+            yield "\n".join(opened)
+            opened = []
+    yield from opened
 
 
 def _printed(section: Iterable[str | Loop], kept: Mapping[str, str]) -> Iterable[str]:
@@ -239,6 +255,8 @@ def _filled(line: str, numbers: Iterable[str], kept: Mapping[str, str], in_loop:
     following = iter(numbers)
 
     def written(found: re.Match[str]) -> str:
+        if found["plain"]:
+            return found[0]
         number = next(following)
         if found["stem"]:
             name = found["stem"] + found["rest"]

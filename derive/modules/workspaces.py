@@ -8,9 +8,12 @@ second       those of the gradient, in a direction   ws.W_1_hvp, ...
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import accumulate
 
+from derive.code.affine_factors import without_affine_factors
 from derive.code.early import early
 from derive.code.known_blocks import with_known_blocks
 from derive.code.lowering import BATCH, lower
@@ -18,8 +21,11 @@ from derive.code.named_views import named
 from derive.code.numpy_printer import allocation
 from derive.code.planning import at_once, planned, shared
 from derive.code.reassociation import reassociated
+from derive.code.resettling import Lent, resettled
 from derive.code.scheduling import Schedule, divided, workspace
+from derive.code.statements import Statement
 from derive.code.tiling import tiled
+from derive.gradients.derivation import Gradients
 from derive.gradients.normal_form import needed
 from derive.modules.kernels import (
     Kernel,
@@ -28,16 +34,18 @@ from derive.modules.kernels import (
     bound,
     cited,
     cited_beside,
+    copied,
     crossing,
     fielded,
     in_order,
     mappings,
     opened,
     parted,
+    target,
 )
-from derive.modules.rolling import resolve
+from derive.modules.rolling import mark, resolve
 from derive.networks.network_parts import Network
-from derive.networks.passes import Derivatives
+from derive.networks.passes import Derivatives, Targets
 from derive.networks.supplements import INFERENCE, PER_SAMPLE, SECOND, Supplement
 from derive.numerics.stability import stabilize
 
@@ -56,6 +64,8 @@ def training(
     x_bar = gradients.cotangents.get("x", "")
     forward_section, *later_sections = derivatives.sections
     program = with_known_blocks(reassociated(stabilize(gradients.program, accuracy)))
+    if accuracy == "training":  # where c*sum(x*g) and b*sum(g) are large, their sum may not be
+        program = without_affine_factors(program, forward_section)
     program, moved = early(program, forward_section)
     sections = (forward_section | moved, *later_sections)
     following = tuple(s.next for s in network.states)
@@ -68,7 +78,11 @@ def training(
     threads = shared(schedule, BATCH, {BATCH: batch})
     lengths = map(len, parted(schedule, sections))
     schedule = tiled(schedule, lengths, results, {BATCH: batch}, {x_bar})
-    schedule = named(schedule, {x_bar})
+    schedule = _resettled(schedule, sections, network, gradients, -(-batch // threads))
+    x = network.input
+    # Integers are seen to be in their range before they are read.
+    is_copied = x.kind == "integer" or _is_copied(x.name, schedule, ())
+    schedule = named(schedule, {x_bar} if is_copied else {x_bar, x.name})
     parts = parted(schedule, sections)
     names = fielded(schedule, crossing(parts))
     citations = cited(gradients)
@@ -77,8 +91,8 @@ def training(
         "p, g, dtype = _views(w, ARRAYS), _views(w_bar, PARAMETERS), w.dtype",
         *bound(network.parameters, schedule, names, {"p": {}, "g": gradients.cotangents}),
         *bound(network.states, schedule, names, {"p": {}}),
-        *arrays(network, citations, schedule, names),
-        *allocation(own, names, citations.numbers),
+        *arrays(network, citations, schedule, names, is_copied),
+        *(_LENT.sub(_marked, line) for line in allocation(own, names, citations.numbers)),
     ]
     forward, renewal, loss, backward, input_ = ([*citations.lines(part, names)] for part in parts)
     value = names[schedule.names[gradients.forward.result]]
@@ -123,8 +137,42 @@ def training(
         output_,
         bar_,
         threads,
+        is_copied,
     )
     return kernel, own
+
+
+_LENT = re.compile(r"(?<=_lent\(w_bar\[)(\d+):(\d+)")
+
+
+def _marked(found: re.Match[str]) -> str:
+    """What gradients lend, the numbers marked: those of layers that are alike are apart alike."""
+    return ":".join(mark(int(number)) for number in found.groups())
+
+
+def _resettled(
+    schedule: Schedule,
+    sections: Iterable[Targets],
+    network: Network,
+    gradients: Gradients,
+    batch: int,
+) -> Schedule:
+    """The schedule of a training step with the gradients' memory lent to what is there before.
+
+    The output stays until its loss is known, its cotangent as long as it is read.
+    """
+    parts = parted(schedule, sections)
+    *_, backward, input_, _ = accumulate(map(len, parts))
+    end = len(schedule.statements)
+    passing = {network.output.name, gradients.cotangents[network.output.name]}
+    until = {
+        schedule.names[t]: backward - 0.5 if t in passing else end
+        for t in (*(s.next for s in network.states), *passing, *gradients.cotangents.values())
+        if t in schedule.names
+    }
+    cotangents = (gradients.cotangents[p.tensor] for p in network.parameters)
+    lent = Lent("w_bar", tuple(schedule.names[t] for t in cotangents))
+    return resettled(schedule, lent, until, input_, {BATCH: batch})
 
 
 def inference(
@@ -151,27 +199,44 @@ def inference(
     sections = (frozenset(e.origin or e.target for e in before), frozenset[str]())
     later = frozenset(e.origin or e.target for e in after)
     schedule = planned(stable, program.results, given, free, {BATCH: batch}, later)
-    lengths = map(len, parted(schedule, sections))
-    schedule = named(tiled(schedule, lengths, program.results, {BATCH: batch}))
+    parts = parted(schedule, sections)
+    answering = replace(divided(schedule, parts[-1])[0], statements=parts[0])
+    samples = at_once(answering, BATCH)
+    schedule = tiled(schedule, map(len, parts), program.results, {BATCH: batch})
+    x = network.input
+    is_copied = _is_copied(x.name, schedule, parted(schedule, sections)[-1])
+    schedule = named(schedule, () if is_copied else {x.name})
     parts = parted(schedule, sections)
     names = fielded(schedule, crossing(parts))
+    if not is_copied:
+        names = {**names, schedule.names[x.name]: x.name}
     own, of_loss = divided(schedule, parts[-1])
     setup = [
+        "ws.dtype = dtype",
         *bound((*network.parameters, *network.states), schedule, names, {"p": {}}),
-        *arrays(replace(network, draws=()), citations, schedule, names),
+        *(copied((x,), schedule, names) if is_copied else ()),
         *allocation(own, names, citations.numbers),
     ]
     first, second = ([*citations.lines(part, names)] for part in parts)
+    dtype = "np.int64" if x.kind == "integer" else "ws.dtype"
+    taken = f"ws.{x.name}[...] = {x.name}"
+    if not is_copied:
+        taken = f"{x.name} = np.ascontiguousarray({x.name}, {dtype})  # itself, if it is so"
     answer = in_order(output, schedule, names)
+    local = {"N": f"N = len({x.name})", "dtype": "dtype = ws.dtype"}
+    of_target = copied((target(network),), schedule, names)
     kept, (setup_, *bodies) = resolve(
         [
             setup,
-            opened([*first, f"return {answer}"]),
+            opened([taken, *first, f"return {answer}"], local),
             opened(
-                [*allocation(of_loss, names, citations.numbers)],
-                {"N": "N = len(ws.x)", "dtype": f"dtype = {answer}.dtype"},
+                [*of_target, *allocation(of_loss, names, citations.numbers)],
+                {"N": f"N = len({answer})", "dtype": "dtype = ws.dtype"},
             ),
-            opened([*second, f"return {names[schedule.names[loss]]}"]),
+            opened(
+                [*second, f"return {names[schedule.names[loss]]}"],
+                {"N": "N = len(ws.y)", "dtype": "dtype = ws.dtype"},
+            ),
         ]
     )
     kernel = Kernel(
@@ -180,12 +245,28 @@ def inference(
         "The arrays of an answer to N samples; the parameters `p` are only read.",
         (*mappings(kept), *setup_),
         (
-            Routine("inference_pass", "ws", f"The output {output} for `ws.x`.", bodies[0]),
+            Routine(
+                "inference_pass",
+                f"ws, {x.name}",
+                f"The output {output} for {x.name}, in memory of the workspace.",
+                bodies[0],
+            ),
             Routine("loss_arrays", "ws", "What `loss_pass` needs.", bodies[1]),
             Routine("loss_pass", "ws", "The loss of that output for `ws.y`.", bodies[2]),
         ),
+        threads=shared(answering, BATCH, {BATCH: 2 * samples}),
     )
-    return kernel, at_once(own, BATCH)
+    return kernel, samples
+
+
+def _is_copied(x: str, schedule: Schedule, later: Iterable[Statement]) -> bool:
+    """Whether the input must be copied to the workspace: where its axes lie in another order, where
+    views of it are made beforehand, and where the loss reads it after the output.
+    """
+    if x in schedule.turned or x not in schedule.names:
+        return True
+    apart = (*schedule.setup, *later, *(s for s in schedule.statements if s.loop))
+    return any(schedule.names[x] in s.reads for s in apart)
 
 
 def per_sample(

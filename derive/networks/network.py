@@ -8,14 +8,15 @@ dense(10) after dense(128), relu    ->    z_1[n,j] = sum[i](x[n,i]*W_1[i,j]) + b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from sympy import Integer
 
-from derive.language.notation import DeriveError, Equation, Program, Tensor
+from derive.language.notation import DeriveError, Equation, Program, Tensor, indices
 from derive.library import size_expressions
 from derive.library.bindings import bind, fits
 from derive.library.definition import Binding, Case, Computed, Formula
@@ -25,6 +26,7 @@ from derive.library.uses import checked
 from derive.networks.instances import BATCH, LETTERS, Names, Value, described, instantiate
 from derive.networks.layering import Built, Equations, Layering, Public, shape_of
 from derive.networks.network_parts import Draw, Initializer, Layer, Network, Parameter, State
+from derive.networks.repetition import Repetition
 from derive.networks.spec import Spec
 from derive.networks.updates import optimizer
 
@@ -55,10 +57,12 @@ class _Composition:
         spec = self.spec
         x = self.read_input()
         self.values["input"] = Value("x", x.axes, "the input")
-        for use in spec.layers:
-            self.path = use.path
-            shared, own = self.public.get(use.share), f"{use.name}."
-            self.add_layer(use, shared or own.__add__, bool(use.share))
+        for (_, repeat), uses in groupby(spec.layers, key=lambda u: (u.path[:2], u.repeat)):
+            if repeat > 1:
+                self.add_repeated(tuple(uses), repeat)
+            else:
+                for use in uses:
+                    self.add_use(use)
         last = spec.layers[-1].name
         output = self.values[self.outputs.get(last, last)]
         self.path = spec.loss.path
@@ -111,6 +115,73 @@ class _Composition:
         return Tensor("x", tuple(axes), "integer" if self.spec.input.is_tokens else "real")
 
     # Layers.
+
+    def add_use(self, use: LayerUse) -> None:
+        """A layer of the spec."""
+        self.path = use.path
+        shared, own = self.public.get(use.share), f"{use.name}."
+        self.add_layer(use, shared or own.__add__, bool(use.share))
+
+    def add_repeated(self, layers: Sequence[LayerUse], repeat: int) -> None:
+        """A layer with its activation, so many of them one above the other."""
+        built, outer, drawn = self.built, self.equations, len(self.built.draws)
+        known = {*self.layers, *built.parameters, *built.states}
+        self.equations = Equations()
+        for use in layers:
+            self.add_use(use)
+        first, top = (self.outputs.get(n, n) for n in (layers[0].inputs[0], layers[-1].name))
+        parameters = {n: p for n, p in built.parameters.items() if n not in known}
+        states = {n: s for n, s in built.states.items() if n not in known}
+        draws = built.draws[drawn:]
+        self.path = layers[0].path
+        with self.placed(f"layer {layers[0].name}"):
+            block = self.repetition(
+                (self.values[first], self.values[top]),
+                [*(p.axes for p in parameters.values()), *(s.axes for s in states.values())],
+                [d.axes for d in draws],
+                repeat,
+            )
+            last = block.last(self.names.tensor(f"{block.result.name}_last"))
+            outer.training += [*map(block.equation, self.equations.training), last]
+            outer.inference += [*map(block.equation, self.equations.inference), last]
+        self.equations = outer
+        for name, p in parameters.items():
+            built.parameters[name] = replace(p, axes=block.tensor(p.axes), repeat=repeat)
+        for name, s in states.items():
+            built.states[name] = replace(s, axes=block.tensor(s.axes))
+        built.draws[drawn:] = [replace(d, axes=block.tensor(d.axes)) for d in draws]
+        for name in self.layers.keys() - known:
+            self.layers[name] = replace(self.layers[name], repeat=repeat)
+        equations = (*self.layers[top].equations, last.target)
+        self.layers[top] = replace(self.layers[top], equations=equations, output=last.target)
+        self.values[top] = Value(last.target, last.indices, top)
+
+    def repetition(
+        self,
+        ends: tuple[Value, Value],
+        kept: Sequence[Tensor],
+        drawn: Sequence[Tensor],
+        repeat: int,
+    ) -> Repetition:
+        """How a block's equations, from the first end to the other, become those of all."""
+        source, result = ends
+        shapes = [[i.size for i in v.indices[1:]] for v in ends]
+        if shapes[0] != shapes[1] or (source.tensor == "x" and self.spec.input.is_tokens):
+            raise DeriveError(
+                f"repeat = {repeat}: each of them reads what the one before gives, but "
+                f"{described(result)}, is made of {described(source)}"
+            )
+        equations = (*self.equations.training, *self.equations.inference)
+        renewed = {e.target for e in equations}
+        for name, state in self.built.states.items():
+            if state.next in renewed and state.axes not in kept:
+                raise DeriveError(f"{name} is shared; a state cannot be renewed {repeat} times")
+        places = {e.target: 0 for e in equations} | {t.name: 0 for t in kept}
+        places |= {t.name: 1 for t in drawn}  # behind the batch, which is dealt out to threads
+        used = {i for e in equations for i in (*indices(e.body), *e.indices)}
+        layer = self.names.index("l", Integer(repeat), used)
+        below, above = (Tensor(v.tensor, v.indices) for v in ends)
+        return Repetition(layer, below, above, places)
 
     def add_layer(self, use: LayerUse, public: Public, shared: bool) -> None:
         """A layer, what its parameters are called, and whether these are another layer's."""

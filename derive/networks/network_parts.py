@@ -42,6 +42,7 @@ class Parameter:
     initializer: Initializer  # equal ones are the same object
     fan_in: int
     fan_out: int
+    repeat: int = 1  # of how many layers it holds the values, along its first axis
 
     @property
     def tensor(self) -> str:
@@ -55,7 +56,7 @@ class Parameter:
     @property
     def matrix_shape(self) -> tuple[int, int]:
         """As an initializer of matrices sees it: the axes before the last one are one."""
-        return matrix_shape(self.shape)
+        return matrix_shape(self.shape[self.repeat > 1 :])
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Layer:
     shape: tuple[int, ...]  # of the output, without the batch axis
     parameters: tuple[str, ...]  # public names, shared ones too
     formula: str = ""  # as its definition has it
+    repeat: int = 1
 
 
 @dataclass(frozen=True)

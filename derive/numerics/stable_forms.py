@@ -38,7 +38,7 @@ from derive.gradients.candidates import exponents, multiple, opaque
 from derive.gradients.identities import softplus
 from derive.gradients.lengths import LARGEST
 from derive.gradients.shortest import renamed
-from derive.language.functions import Named, lt, maximum, minimum, rounded, where
+from derive.language.functions import Named, le, lt, maximum, minimum, rounded, where
 from derive.language.notation import REMEMBERED, Access, Reduce, holds
 from derive.numerics.branches import GROWING, within
 from derive.numerics.differences import (
@@ -388,7 +388,11 @@ def _branches(e: where) -> Expr:
 
 
 def _by_normal_tail(e: Expr) -> Expr | None:
-    """`A + B*erf(v) + C*exp(-v**2)` by Q: nothing cancels where A is B or -B."""
+    """`A + B*erf(v) + C*exp(-v**2)` by Q: nothing cancels where A is B or -B.
+
+    For A = B that is `2*B*(0 <= x) - exp(-v**2)*(s*2*B*R - C)` with the sign s of x, where nothing
+    is chosen; `s*B` is `k*abs(x)` for `B = k*x`. What A, B and C have in common stands before it.
+    """
     expanded = e.replace(erfc, lambda v: 1 - erf(v))
     found = expanded.atoms(erf)
     if len(found) != 1:
@@ -403,19 +407,39 @@ def _by_normal_tail(e: Expr) -> Expr | None:
     if any(part.has(B, C) or part.has(exp, log, tanh) for part in (a, b, c)) or b == 0:
         return None
     scale = ONE if not v.has(sqrt(2)) else Rational(1, 2)
-    x = _stable(sympy.expand(v / sqrt(scale)))
+    x = sympy.expand(v / sqrt(scale))
+    factors = (k for k in Mul.make_args(sympy.factor(b)) if k.free_symbols)
+    before = Mul(*(k for k in factors if not k.free_symbols & v.free_symbols))
+    own_a, own_b, own_c = (sympy.cancel(k / before) for k in (a, b, c))
+    if any(k.free_symbols & before.free_symbols for k in (own_a, own_b, own_c)):
+        return _of_tail(a, b, c, v, x, scale)
+    return _stable(before) * _of_tail(own_a, own_b, own_c, v, x, scale)
+
+
+def _of_tail(a: Expr, b: Expr, c: Expr, v: Expr, x: Expr, scale: Expr) -> Expr:
+    """`a + b*erf(v) + c*exp(-v**2)` with `v**2 = scale*x**2`."""
+    slope = sympy.cancel(2 * b / x)
+    x, size = _stable(x), magnitude(_stable(x), scale)
     density = gaussian(x, scale)
-    tail = mills(rounded(sqrt(2 * scale) * magnitude(x, scale)))
+    tail = mills(rounded(sqrt(2 * scale) * size))
     if a == 0 and c == 0:
         v = _stable(v)
         near = _stable(b) * v * centre(rounded(minimum(maximum(v, -ONE), ONE)))
         far = _stable(b) * sympy.sign(x) * (1 - 2 * density * tail)
         return where(lt(Abs(v), ONE), near, far)
     below, above = (_stable(sympy.factor(a - b)), _stable(sympy.factor(a + b)))
-    b, c = _stable(b), _stable(c)
-    left = below + density * (2 * b * tail + c)
-    right = above - density * (2 * b * tail - c)
-    return where(lt(x, ZERO), left, right)
+    c = _stable(c)
+    if ZERO not in (below, above):
+        left = below + density * (2 * _stable(b) * tail + c)
+        right = above - density * (2 * _stable(b) * tail - c)
+        return where(lt(x, ZERO), left, right)
+    if not slope.free_symbols & v.free_symbols:
+        slope = _stable(slope)
+        side = -x if above == 0 else x
+        return slope * maximum(side, ZERO) - density * rounded(slope * size * tail - c)
+    part = rounded(_stable(2 * b) * tail)
+    near = above * le(ZERO, x) if below == 0 else below * lt(x, ZERO)
+    return near - density * rounded(rounded(part - 2 * part * lt(x, ZERO)) - c)
 
 
 _RULES: dict[type, Callable[..., Expr]] = {

@@ -61,13 +61,21 @@ def notation(chains: Chains, body: Iterable[Section]) -> Section:
     gradients = chains.gradients
     operands = [f"${chains.names(t).indexed()}$" for t in gradients.cotangents]
     words = (
-        f"Subscripts are indices, each from $0$ to its size less $1$.{_superscripts(chains)} "
+        f"Subscripts are indices, each from $0$ to its size less $1$.{_starts(chains)}"
+        f"{_superscripts(chains)} "
         "The *cotangent* $\\bar{x}$ of a tensor $x$ has the "
         f"shape of $x$: each of its elements is the derivative of {_result(chains)} by that "
         f"element of $x$. It is derived here for {_several(operands)}."
     )
     written = "\n".join(_mathematics(body))
     return Section("Notation", (" ".join((words, *_conventions(gradients, written))),))
+
+
+def _starts(chains: Chains) -> Prose:
+    """What stands beside a recurrence."""
+    if all(e.recurrence is None for e in chains.gradients.shown):
+        return ""
+    return " Beside a recurrence stands what it begins with, at the index before the first step."
 
 
 def _superscripts(chains: Chains) -> Prose:

@@ -193,6 +193,7 @@ def _layer(layer: Layer, network: Network, owners: Mapping[str, Layer]) -> Node:
     called = layer.name.rpartition(".")[2]
     implied = layer.type in (called, called.rpartition("_")[0])
     details = [] if implied else [f"`{layer.type}`"]
+    details += [f"{layer.repeat:,} times"] * (layer.repeat > 1)
     details += [f"{count:,} parameters"] if count else []
     owners_ = ", ".join(f"`{name}`" for name in shared)
     details += [f"shares those of {owners_}"] if shared else []

@@ -58,7 +58,8 @@ def here(step: Step, known: Mapping[str, Equation]) -> tuple[Equality, ...]:
     """What holds between the tensors that a step reads, or no longer reads."""
     before, after = step.before.body, step.after.body
     if step.rule == PASSED_ON:
-        return tuple(_nothing_after(after))
+        passed = _named(before, after, known)
+        return (*passed, *_nothing_after(after))
     if step.rule == SUM_OF_DEVIATIONS:
         return tuple(_balanced(before, after))
     if set(accesses(before)) == set(accesses(after)):
@@ -109,10 +110,8 @@ def _leaves(e: Expr) -> Iterator[Expr]:
 
 def _reads(before: Expr, after: Expr, known: Mapping[str, Equation]) -> Iterator[Equality]:
     """What the accesses are that only one of two forms has: `a[n,j] = sigmoid(z[n,j])`."""
-    fresh = _fresh(before, after)
-    named = {a.tensor: _as_known(a, known[a.tensor]) for a in fresh if a.tensor in known}
-    if named:
-        yield from (e for e in named.values() if sum(map(length, e)) <= SHORT)
+    if any(a.tensor in known for a in _fresh(before, after)):
+        yield from _named(before, after, known)
         return
     for old, new in _changes(before, after):
         found = _read(old, new) or _read(new, old)
@@ -120,6 +119,13 @@ def _reads(before: Expr, after: Expr, known: Mapping[str, Equation]) -> Iterator
         short = sum(map(length, forms)) <= (SHORT if found else FEW) and forms != (before, after)
         if short and not (found and old.has(where)):  # it may hold in that case alone
             yield forms
+
+
+def _named(before: Expr, after: Expr, known: Mapping[str, Equation]) -> Iterator[Equality]:
+    """The equations of the tensors that only the second form reads, the short ones."""
+    fresh = _fresh(before, after)
+    named = {a.tensor: _as_known(a, known[a.tensor]) for a in fresh if a.tensor in known}
+    yield from (e for e in named.values() if sum(map(length, e)) <= SHORT)
 
 
 def _as_known(a: Access, equation: Equation) -> Equality:
