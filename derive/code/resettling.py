@@ -40,7 +40,7 @@ class Lent:
     buffers: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Chain:
     """Buffers in the same memory, each from its own statement on, and how long they stay."""
 
@@ -125,7 +125,8 @@ def _slots(
     for kind, unit, late in order:
         own = [c for c in pools[kind, unit, late] if c not in done]
         hosting = kind == "real" and not late
-        guests = [c for c in early if c not in done and c not in own] if hosting else []
+        settled = done.union(own)
+        guests = [c for c in early if c not in settled] if hosting else []
         each = max(int(unit.xreplace(sizes)), 1)
         counts = [int(c.sizes[0]) for c in own]
         counts += [lined(-(-numbers[c] // each)) for c in guests]
