@@ -132,7 +132,9 @@ def test_states_are_renewed_layer_by_layer():
 
 
 def test_each_layer_draws_for_itself():
-    net = compiled(text("[[layers]]\ntype = 'dropout'\nrate = 0.5\nrepeat = 4", [200]))
+    spec = text("[[layers]]\ntype = 'dropout'\nrate = 0.5\nrepeat = 4", [200])
+    assert "_empty((N, 4, 200), dtype)" in source(spec)  # behind the batch, which threads share
+    net = compiled(spec)
     x, y = np.ones((64, 200)), np.zeros(64, int)
     params = net.init(seed=0)
     params["top.W"][...], params["top.b"][...] = 1, 0
